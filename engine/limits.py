@@ -1,0 +1,69 @@
+"""Every limit of the engine, each a constant with its unit in its name or its comment."""
+
+from typing import Final
+
+# Context: what flows along the connections.
+CONTEXT_BYTES_MAX: Final = 256 * 1024
+"""Bytes of one context as canonical JSON."""
+CONTEXT_DEPTH_MAX: Final = 64
+"""Containers inside each other; orjson stops at 1,024 and other readers earlier."""
+CONTEXT_VALUES_MAX: Final = 100_000
+"""Values of all kinds in one context."""
+INTEGER_MIN: Final = -(2**63)
+INTEGER_MAX: Final = 2**63 - 1
+"""Integers are signed 64 bit, as every reader in every language has them."""
+
+# Names and texts.
+ID_CHARACTERS_MAX: Final = 200
+"""Characters of a workflow id, node id, output name or function name."""
+TITLE_CHARACTERS_MAX: Final = 1_000
+ERROR_MESSAGE_CHARACTERS_MAX: Final = 4_000
+"""Characters of an error message kept in an event; longer ones are cut and say so."""
+TRACEBACK_CHARACTERS_MAX: Final = 20_000
+"""Characters of a traceback written to the process's own log."""
+EXPRESSION_CHARACTERS_MAX: Final = 2_000
+PATH_SEGMENTS_MAX: Final = 64
+
+# Workflow definitions.
+DEFINITION_BYTES_MAX: Final = 512 * 1024
+"""Bytes of a definition, as the file and as canonical JSON: both fit one record."""
+DEFINITION_NODES_MAX: Final = 5_000
+DEFINITION_CONNECTIONS_MAX: Final = 20_000
+NODE_EXECUTIONS_DEFAULT: Final = 1_000
+"""Node executions of one run when its workflow names no limit of its own."""
+NODE_EXECUTIONS_MAX: Final = 100_000
+
+# Commits and records.
+COMMIT_EVENTS_MAX: Final = 200
+"""Events of one commit; a decision that needs more goes on in the next commit."""
+COMMIT_BYTES_MAX: Final = 640 * 1024
+"""Bytes of a commit's value before another event is put into the next commit."""
+RECORD_BYTES_MAX: Final = 1_000_000
+"""Bytes of one record: key, headers and value (Kafka's client default)."""
+
+# Checkpoints.
+CHECKPOINT_PART_BYTES: Final = 512 * 1024
+"""Bytes after which a checkpoint goes on in its next part."""
+CHECKPOINT_BYTES_MIN: Final = 4 * 1024 * 1024
+"""Bytes of log that are always read rather than checkpointed."""
+CHECKPOINT_GROWTH: Final = 3
+"""A checkpoint is due when the log behind the last one is this many times its size."""
+CHECKPOINT_COMMANDS: Final = 50_000
+"""A checkpoint is also due after this many commands were decided."""
+
+# Duplicate starts.
+WINDOW_SECONDS: Final = 3_600.0
+"""How long, by the clock of the commands, an ended run's id is remembered."""
+
+# Execution.
+NODES_RUNNING_MAX: Final = 64
+"""Nodes that one executor runs at once unless it is told otherwise."""
+FENCE_RETRY_SECONDS_MIN: Final = 0.05
+FENCE_RETRY_SECONDS_MAX: Final = 30.0
+"""Bounds of the random, growing delay before a partition is fenced again."""
+PROGRESS_STALL_SECONDS: Final = 1.0
+"""A progress service whose call takes longer no longer holds up the service after it."""
+PROGRESS_RETRY_SECONDS: Final = 0.1
+"""First delay before a failed call of a progress service is tried again; it doubles each time."""
+PROGRESS_ATTEMPTS_MAX: Final = 3
+"""Calls of a progress service for one change before the change is given up, loudly."""

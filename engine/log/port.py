@@ -1,0 +1,115 @@
+"""The log: partitioned, ordered, durable records. The port every adapter keeps to."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+WORKFLOWS = "workflows"
+COMMANDS = "commands"
+EVENTS = "events"
+REJECTIONS = "rejections"
+TOPICS = (WORKFLOWS, COMMANDS, EVENTS, REJECTIONS)
+
+
+class Record(NamedTuple):
+    """What a writer hands to the log.
+
+    Attributes:
+        key: The run id for commands, events and rejections; empty for records about a partition.
+        value: The bytes; JSON in our own records.
+        headers: Names to texts, as Kafka record headers in UTF-8.
+    """
+
+    key: str
+    value: bytes
+    headers: Mapping[str, str]
+
+
+class LogRecord(NamedTuple):
+    """A record as the log gives it back.
+
+    Attributes:
+        offset: Its position in the partition, from 0, without gaps in our own adapters.
+        timestamp: Milliseconds since 1970 UTC, taken by the log when it appended the record (`LogAppendTime`).
+        key: As written.
+        value: As written.
+        headers: As written.
+    """
+
+    offset: int
+    timestamp: int
+    key: str
+    value: bytes
+    headers: Mapping[str, str]
+
+
+class Ends(NamedTuple):
+    """The bounds of a partition: `start` is the first offset still there, `end` the one the next record gets."""
+
+    start: int
+    end: int
+
+
+class Reader(Protocol):
+    """Hands out one partition's records in order, each once, waiting for new ones."""
+
+    async def next(self) -> Sequence[LogRecord]:
+        """Return the next records, at least one; wait until there are any.
+
+        Raises:
+            LogError: The log cannot be read; LogDamagedError names the place.
+            ClosedError: The log was closed.
+        """
+        ...
+
+    def close(self) -> None:
+        """Stop reading; a waiting `next` raises ClosedError."""
+        ...
+
+
+class Log(Protocol):
+    """Partitioned, ordered, durable records. All methods belong to the event loop that opened the log."""
+
+    @property
+    def partitions(self) -> int:
+        """The number of partitions of `commands` and of `events`; `workflows` and `rejections` have one."""
+        ...
+
+    async def append(self, topic: str, partition: int, record: Record) -> int:
+        """Append one record and return its offset once it is durable.
+
+        Raises:
+            LogError: The outcome is unknown or the record was not written.
+        """
+        ...
+
+    def send(self, topic: str, partition: int, record: Record, failed: Callable[[LogError], None]) -> None:
+        """Append one record without waiting: reading it back is the acknowledgement.
+
+        Records sent from one place to one partition keep their order. `failed` is called in the event loop when the
+        outcome is unknown or the record was not written.
+        """
+        ...
+
+    async def ends(self, topic: str, partition: int) -> Ends:
+        """Return the partition's bounds now."""
+        ...
+
+    async def read(self, topic: str, partition: int, offset: int, count: int) -> Sequence[LogRecord]:
+        """Return up to `count` records from `offset` on, fewer at the end; never waits for new ones.
+
+        Raises:
+            LogDamagedError: Names the topic, partition and offset of what cannot be read.
+        """
+        ...
+
+    async def read_key(self, topic: str, partition: int, key: str) -> Sequence[LogRecord]:
+        """Return all records with this key, in order."""
+        ...
+
+    def reader(self, topic: str, partition: int, offset: int) -> Reader:
+        """Return a reader that starts at `offset` and goes on with what is appended."""
+        ...
+
+    async def close(self) -> None:
+        """Make everything durable and let go of the log."""
+        ...

@@ -1,0 +1,105 @@
+"""What a node type is: its configuration, its outputs, its pure step, and its work outside the core."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, ClassVar, Generic, NamedTuple, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+
+from engine.context.values import Change, WireObject
+
+if TYPE_CHECKING:
+    from engine.call import Call
+    from engine.context import ContextObject
+    from engine.registry import Registry
+
+NEXT = "next"
+"""The output of a node that has just one."""
+
+
+class Configuration(BaseModel):
+    """Base of every node type's configuration: immutable, no unknown fields, no silent conversions."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Problem(NamedTuple):
+    """Something wrong with a definition.
+
+    Attributes:
+        field: Where: a dotted path below the place that was checked, such as `cases.0.when`; empty for the whole.
+        message: What was expected, and what was found.
+    """
+
+    field: str
+    message: str
+
+
+class Done(NamedTuple):
+    """The node is finished.
+
+    Attributes:
+        changes: What it changed in the context, in order.
+        output: The output to leave by, or None to end the path here.
+        message: A few words for people.
+    """
+
+    changes: Sequence[Change] = ()
+    output: str | None = NEXT
+    message: str = ""
+
+
+class Ended(NamedTuple):
+    """The path ends here with this output context."""
+
+    output: WireObject
+    message: str = ""
+
+
+class Failed(NamedTuple):
+    """The node failed.
+
+    Attributes:
+        type: A stable word, or the name of the exception's class.
+        message: What was expected, and what was found.
+    """
+
+    type: str
+    message: str
+
+
+class Work(NamedTuple):
+    """Something outside the core must happen: `NodeType.execute` is called."""
+
+
+Step = Done | Ended | Failed | Work
+
+ConfigurationT = TypeVar("ConfigurationT", bound=Configuration)
+
+
+class NodeType(ABC, Generic[ConfigurationT]):
+    """One kind of node. An instance holds no state: one serves all nodes of all workflows."""
+
+    name: ClassVar[str]
+    """The word in a definition's `type` field."""
+    configuration: type[ConfigurationT]
+    """The model of a definition's `configuration` field."""
+
+    def outputs(self, configuration: ConfigurationT) -> Sequence[str]:  # noqa: ARG002 - for subclasses
+        """Return the names of the outputs that connections may leave by."""
+        return (NEXT,)
+
+    def check(self, configuration: ConfigurationT, registry: "Registry | None") -> Iterable[Problem]:  # noqa: ARG002
+        """Yield what the model alone cannot find: unregistered functions (when a registry is given), bad expressions."""
+        return ()
+
+    @abstractmethod
+    def decide(self, configuration: ConfigurationT, context: WireObject) -> Step:
+        """Return what happens when a path enters the node. Pure: the same arguments give the same step for ever."""
+
+    async def execute(self, configuration: ConfigurationT, context: "ContextObject", call: "Call") -> str:
+        """Do the node's work outside the core and return the output to leave by; changes are made to `context`.
+
+        Called when `decide` answered `Work()`. An exception fails the node.
+        """
+        raise AssertionError(f"node type {self.name} asked for work and has none")
