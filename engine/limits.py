@@ -22,6 +22,10 @@ ERROR_MESSAGE_CHARACTERS_MAX: Final = 4_000
 TRACEBACK_CHARACTERS_MAX: Final = 20_000
 """Characters of a traceback written to the process's own log."""
 EXPRESSION_CHARACTERS_MAX: Final = 2_000
+EXPRESSION_DEPTH_MAX: Final = 100
+"""Operations of one expression inside each other: far below Python's recursion limit."""
+EXPRESSION_STEPS_MAX: Final = 1_000_000
+"""Steps of one evaluation of an expression; a step is a visited value, about a microsecond."""
 PATH_SEGMENTS_MAX: Final = 64
 
 # Workflow definitions.
@@ -36,8 +40,8 @@ NODE_EXECUTIONS_MAX: Final = 100_000
 # Commits and records.
 COMMIT_EVENTS_MAX: Final = 200
 """Events of one commit; a decision that needs more goes on in the next commit."""
-COMMIT_BYTES_MAX: Final = 640 * 1024
-"""Bytes of a commit's value before another event is put into the next commit."""
+COMMIT_BYTES_MAX: Final = 320 * 1024
+"""Bytes of a commit's value after which no further step is put into it: one step and the run's end always fit behind."""
 RECORD_BYTES_MAX: Final = 1_000_000
 """Bytes of one record: key, headers and value (Kafka's client default)."""
 
@@ -67,3 +71,26 @@ PROGRESS_RETRY_SECONDS: Final = 0.1
 """First delay before a failed call of a progress service is tried again; it doubles each time."""
 PROGRESS_ATTEMPTS_MAX: Final = 3
 """Calls of a progress service for one change before the change is given up, loudly."""
+
+# The log and the stores.
+PARTITIONS_MAX: Final = 1_024
+"""Partitions of `commands` and of `events`."""
+READ_RECORDS_MAX: Final = 500
+READ_BYTES_MAX: Final = 1024 * 1024
+"""Records, and bytes of records, that a reader takes from the store at once while it catches up."""
+TAIL_RECORDS_MAX: Final = 8_192
+TAIL_BYTES_MAX: Final = 4 * 1024 * 1024
+"""Records, and bytes of values, kept in memory for one slow reader before it reads from the store again."""
+GROUP_RECORDS_MAX: Final = 1_024
+GROUP_BYTES_MAX: Final = 4 * 1024 * 1024
+"""Records, and bytes of values, that the embedded log writes and makes durable together."""
+STORE_CACHE_BYTES: Final = 16 * 1024 * 1024
+"""Bytes of the one block cache that all stores of a process share."""
+STORE_MEMORY_BYTES: Final = 16 * 1024 * 1024
+"""Bytes of unflushed writes that one store keeps in memory."""
+STORE_WAL_BYTES: Final = 32 * 1024 * 1024
+"""Bytes of write-ahead log of one store, which is what an opening after a crash has to read."""
+STORE_FILES_OPEN_MAX: Final = 256
+"""Table files that one store keeps open."""
+PROGRESS_DRAIN_SECONDS: Final = 5.0
+"""How long closing waits for progress services to catch up."""

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
+from engine.errors import LogError
+
 WORKFLOWS = "workflows"
 COMMANDS = "commands"
 EVENTS = "events"

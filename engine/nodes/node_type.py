@@ -1,7 +1,7 @@
 """What a node type is: its configuration, its outputs, its pure step, and its work outside the core."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar, Generic, NamedTuple, TypeVar
 
 from pydantic import BaseModel, ConfigDict
@@ -20,7 +20,9 @@ NEXT = "next"
 class Configuration(BaseModel):
     """Base of every node type's configuration: immutable, no unknown fields, no silent conversions."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, validate_by_name=True, validate_by_alias=True, serialize_by_alias=True
+    )
 
 
 class Problem(NamedTuple):
@@ -85,12 +87,20 @@ class NodeType(ABC, Generic[ConfigurationT]):
     configuration: type[ConfigurationT]
     """The model of a definition's `configuration` field."""
 
+    def configure(self, data: Mapping[str, object]) -> ConfigurationT:
+        """Return the configuration that stands in a definition.
+
+        Raises:
+            pydantic.ValidationError: The data does not fit the model.
+        """
+        return self.configuration.model_validate(data, by_alias=True, by_name=False)
+
     def outputs(self, configuration: ConfigurationT) -> Sequence[str]:  # noqa: ARG002 - for subclasses
         """Return the names of the outputs that connections may leave by."""
         return (NEXT,)
 
     def check(self, configuration: ConfigurationT, registry: "Registry | None") -> Iterable[Problem]:  # noqa: ARG002
-        """Yield what the model alone cannot find: unregistered functions (when a registry is given), bad expressions."""
+        """Yield what the model alone cannot find, such as functions that a given registry does not have."""
         return ()
 
     @abstractmethod
@@ -102,4 +112,5 @@ class NodeType(ABC, Generic[ConfigurationT]):
 
         Called when `decide` answered `Work()`. An exception fails the node.
         """
+        del configuration, context, call
         raise AssertionError(f"node type {self.name} asked for work and has none")

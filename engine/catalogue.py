@@ -1,0 +1,178 @@
+"""The catalogue: every published workflow version, read from the log, and made ready to run."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from pydantic import JsonValue, ValidationError
+
+from engine.core.plan import Plan, PlannedNode
+from engine.errors import LogDamagedError, RegistryError, WorkflowAmbiguousError, WorkflowNotFoundError
+from engine.log.port import WORKFLOWS, Log, Record
+from engine.nodes.node_type import Configuration, NodeType, Step, Work
+from engine.context.values import WireObject
+from engine.registry import Registry
+from engine.workflow.definition import WorkflowDefinition
+
+_READ_AT_ONCE = 500
+
+
+class WorkflowVersion(NamedTuple):
+    """A published workflow: its id, and the version that was published."""
+
+    workflow_id: str
+    version: str
+
+
+class Catalogue:
+    """The published workflows. Versions never change, so what was read stays true; `refresh` adds what is new."""
+
+    def __init__(self, log: Log, registry: Registry, *, source: str, now: Callable[[], str]) -> None:
+        self._log = log
+        self._registry = registry
+        self._source = source
+        self._now = now
+        self._position = 0
+        self._definitions: dict[str, WorkflowDefinition] = {}
+        self._newest: dict[str, str] = {}
+        self._plans: dict[str, Plan] = {}
+
+    async def refresh(self) -> None:
+        """Read what was published since the last time.
+
+        Raises:
+            LogDamagedError: A record is no workflow definition.
+        """
+        while True:
+            records = await self._log.read(WORKFLOWS, 0, self._position, _READ_AT_ONCE)
+            for record in records:
+                try:
+                    self._add(WorkflowDefinition.from_canonical(record.value))
+                except ValidationError as error:
+                    raise LogDamagedError(
+                        f"expected a workflow definition at offset {record.offset} of {WORKFLOWS}, but {error}"
+                    ) from error
+                self._position = record.offset + 1
+            if not records:
+                return
+
+    async def publish(self, definition: WorkflowDefinition) -> WorkflowVersion:
+        """Append a version to the log, unless it is already the newest of its id."""
+        await self.refresh()
+        version = definition.version
+        if self._newest.get(definition.id) != version:
+            headers = {
+                "ce_specversion": "1.0",
+                "ce_id": f"{definition.id}/{version}",
+                "ce_type": "runline.workflow",
+                "ce_source": self._source,
+                "ce_subject": definition.id,
+                "ce_time": self._now(),
+                "content-type": "application/json",
+                "version": version,
+            }
+            record = Record(f"{definition.id}/{version}", definition.canonical(), headers)
+            await self._log.append(WORKFLOWS, 0, record)
+            await self.refresh()
+        return WorkflowVersion(definition.id, version)
+
+    def find_id(self, name: str) -> str:
+        """Return the id of the only workflow whose newest version has this name, exactly.
+
+        Raises:
+            WorkflowNotFoundError: There is none.
+            WorkflowAmbiguousError: There are several.
+        """
+        found = [workflow for workflow, version in self._newest.items() if self._definitions[version].name == name]
+        if not found:
+            raise WorkflowNotFoundError(
+                f"Expected a published workflow with the name {name!r}, but there is none.",
+                hint="Publish it first, or look at its exact name.",
+            )
+        if len(found) > 1:
+            raise WorkflowAmbiguousError(
+                f"Expected one workflow with the name {name!r}, but {len(found)} have it: {', '.join(found)}.",
+                hint="Use the id.",
+            )
+        return found[0]
+
+    def newest(self, workflow_id: str) -> WorkflowDefinition:
+        """Return the newest version of a workflow.
+
+        Raises:
+            WorkflowNotFoundError: No workflow has this id.
+        """
+        version = self._newest.get(workflow_id)
+        if version is None:
+            known = ", ".join(sorted(self._newest)) or "none"
+            raise WorkflowNotFoundError(
+                f"Expected the id of a published workflow, but found {workflow_id!r}; published are: {known}."
+            )
+        return self._definitions[version]
+
+    def definition(self, version: str) -> WorkflowDefinition | None:
+        """Return the definition of a version, or None."""
+        return self._definitions.get(version)
+
+    @property
+    def workflows(self) -> tuple[WorkflowDefinition, ...]:
+        """The newest version of every workflow, in the order in which they were first published."""
+        return tuple(self._definitions[version] for version in self._newest.values())
+
+    def plan(self, workflow_id: str | None, version: str | None) -> Plan | None:
+        """Return the plan of a version, or of a workflow's newest one; None when it was not published."""
+        if version is None:
+            version = self._newest.get(workflow_id or "")
+        definition = self._definitions.get(version or "")
+        if definition is None or version is None or workflow_id not in (None, definition.id):
+            return None
+        plan = self._plans.get(version)
+        if plan is None:
+            plan = self._plans[version] = plan_of(definition, self._registry)
+        return plan
+
+    def _add(self, definition: WorkflowDefinition) -> None:
+        version = definition.version
+        self._definitions[version] = definition
+        self._newest[definition.id] = version
+
+
+def plan_of(definition: WorkflowDefinition, registry: Registry) -> Plan:
+    """Return a definition made ready to run with what is registered in this process.
+
+    A node whose type or function is not registered here is planned as one that waits: another process may have it.
+    """
+    targets: dict[str, dict[str, str]] = {node.id: {} for node in definition.nodes}
+    for connection in definition.connections:
+        targets[connection.source][connection.output] = connection.to
+    nodes: dict[str, PlannedNode] = {}
+    start = ""
+    for node in definition.nodes:
+        if node.type == "start":
+            start = node.id
+        node_type, configuration, missing = _resolve(node.type, node.configuration, registry)
+        nodes[node.id] = PlannedNode(node.id, node.title, node_type, configuration, targets[node.id], missing)
+    return Plan(definition.id, definition.version, start, nodes, definition.node_execution_limit)
+
+
+def _resolve(
+    name: str, given: dict[str, JsonValue], registry: Registry
+) -> tuple[NodeType[Configuration], Configuration, str]:
+    try:
+        node_type = registry.find_node_type(name)
+        configuration = node_type.configuration.model_validate(given)
+    except (RegistryError, ValidationError) as error:
+        return _Unregistered(name), Configuration(), str(error)
+    problems = [problem.message for problem in node_type.check(configuration, registry)]
+    return node_type, configuration, "; ".join(problems)
+
+
+class _Unregistered(NodeType[Configuration]):
+    """Stands for a node type that this process does not have: a run that reaches it waits."""
+
+    configuration = Configuration
+
+    def __init__(self, name: str) -> None:
+        self.name = name  # type: ignore[misc]  # one class stands for every missing type
+
+    def decide(self, configuration: Configuration, context: WireObject) -> Step:  # noqa: ARG002 - waits whatever comes
+        return Work()

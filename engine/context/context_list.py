@@ -1,0 +1,141 @@
+"""ContextList: values in order, inside a context."""
+
+from collections.abc import Iterable, Iterator, MutableSequence
+from typing import Self, SupportsIndex, cast, overload
+
+from engine.context.container import Container
+from engine.context.converters import Converters
+from engine.context.errors import ContextIndexError
+from engine.context.values import MISSING, Missing, Wire, WireList
+
+
+class ContextList(Container, MutableSequence[object], wire=list):
+    """Values in order, reached by index as in any list, or by paths, which begin with an index: `[0].name`.
+
+    A slice is a new ContextList. It is equal to a list or tuple of equal values.
+
+    Args:
+        values: The values to begin with; are copied.
+        converters: The registry of custom types; without one a list knows the built-in types only.
+
+    Raises:
+        ContextValueError: A context cannot hold one of the values; the subclass says why.
+    """
+
+    __slots__ = ()
+
+    _wire: WireList
+
+    def __init__(self, values: Iterable[object] = (), *, converters: Converters | None = None) -> None:
+        self._fill(list(values), converters)
+
+    @classmethod
+    def from_wire(cls, wire: WireList, converters: Converters | None = None) -> Self:
+        """Return a list over a wire form, at once: nothing is read or copied.
+
+        Args:
+            wire: Valid; is never changed, neither here nor by the caller.
+            converters: The registry of custom types.
+        """
+        return cls._over(wire, converters, 1)
+
+    def to_wire(self) -> WireList:
+        """Return the wire form, which nobody may change from now on; shares what did not change, as a context does."""
+        return cast("WireList", super().to_wire())
+
+    def insert(self, index: SupportsIndex, value: object) -> None:
+        """Put a value before the index, as in any list.
+
+        Raises:
+            ContextValueError: A context cannot hold the value; the subclass says why.
+        """
+        position = range(len(self._wire) + 1)[slice(index, None)].start
+        self._splice(slice(position, position), [self._encoded(position, value)])
+
+    @overload
+    def __getitem__(self, index: SupportsIndex) -> object: ...
+    @overload
+    def __getitem__(self, index: slice) -> "ContextList": ...
+    def __getitem__(self, index: SupportsIndex | slice) -> object:
+        if isinstance(index, slice):
+            return ContextList.from_wire(self.to_wire()[index], self._converters)
+        position = self._position(index)
+        return self._value(position, self._wire[position])
+
+    @overload
+    def __setitem__(self, index: SupportsIndex, value: object) -> None: ...
+    @overload
+    def __setitem__(self, index: slice, value: Iterable[object]) -> None: ...
+    def __setitem__(self, index: SupportsIndex | slice, value: object) -> None:
+        if isinstance(index, slice):
+            items = list(cast("Iterable[object]", value))
+            self._splice(index, [self._encoded(number, item) for number, item in enumerate(items)])
+        else:
+            position = self._position(index)
+            self._put(position, self._encoded(position, value))
+
+    def __delitem__(self, index: SupportsIndex | slice) -> None:
+        if isinstance(index, slice):
+            chosen = range(len(self._wire))[index]
+            for position in sorted(chosen, reverse=True):
+                self._drop(position)
+        else:
+            self._drop(self._position(index))
+
+    def __iter__(self) -> Iterator[object]:
+        index = 0
+        while index < len(self._wire):
+            yield self[index]
+            index += 1
+
+    def __len__(self) -> int:
+        return len(self._wire)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, (ContextList, list, tuple)):
+            return NotImplemented
+        if isinstance(other, ContextList) and self.to_wire() is other.to_wire():
+            return True
+        return len(self) == len(other) and all(mine == theirs for mine, theirs in zip(self, other, strict=True))
+
+    __hash__ = None  # type: ignore[assignment]  # it can change
+
+    def _position(self, index: SupportsIndex) -> int:
+        """Return the index counted from the beginning."""
+        try:
+            return range(len(self._wire))[index]
+        except IndexError:
+            raise ContextIndexError(
+                f"expected an index below {len(self._wire)}, the length of the list, but found {index}."
+            ) from None
+
+    def _peek(self, segment: str | int) -> Wire | Missing:
+        if segment.__class__ is int and cast("int", segment) < len(self._wire):
+            return self._wire[cast("int", segment)]
+        return MISSING
+
+    def _takes(self, segment: str | int) -> bool:
+        return segment.__class__ is int and cast("int", segment) <= len(self._wire)
+
+    def _put(self, segment: str | int, wire: Wire) -> None:
+        index = cast("int", segment)
+        items = cast("WireList", self._writable())
+        if index == len(items):
+            items.append(wire)
+        else:
+            if self._children:
+                self._children.pop(index, None)
+            items[index] = wire
+
+    def _drop(self, segment: str | int) -> None:
+        index = cast("int", segment)
+        self._splice(slice(index, index + 1), [])
+
+    def _splice(self, place: slice, items: WireList) -> None:
+        """Replace a part by other items; the containers that were handed out move along with theirs."""
+        children = self._children
+        if children:
+            handed_out = [children.get(index) for index in range(len(self._wire))]
+            handed_out[place] = [None] * len(items)
+            self._children = {index: child for index, child in enumerate(handed_out) if child is not None}
+        cast("WireList", self._writable())[place] = items

@@ -1,0 +1,141 @@
+"""Checkpoints: the state of a partition at one instant, as parts of bounded size for its own log."""
+
+from collections.abc import Iterator, Mapping
+from typing import TypedDict
+
+import orjson
+
+from engine.context.values import WireObject
+from engine.core.events import Error
+from engine.core.state import OpenTrace, RunState, RunStatus
+from engine.core.view import outlived
+from engine.errors import LogDamagedError
+from engine.limits import CHECKPOINT_PART_BYTES
+
+
+class _Run(TypedDict):
+    """A run's state as it stands in a part; `context` is null while it is the input."""
+
+    run: str
+    workflow: str
+    version: str
+    status: str
+    created: str
+    started: str | None
+    correlation: str
+    traceparent: str
+    input: WireObject | None
+    context: WireObject | None
+    ready: str | None
+    open: list[list[str | int]]
+    traces: int
+    head: str
+    decided: int
+
+
+class _Part(TypedDict):
+    runs: list[_Run]
+    ended: dict[str, int]
+
+
+def part_values(
+    runs: Mapping[str, RunState], ended: Mapping[str, int], *, commands: int, clock: int
+) -> Iterator[bytes]:
+    """Yield the values of a checkpoint's parts, at least one; ended runs that may be forgotten are left out.
+
+    Args:
+        runs: The open runs at one instant.
+        ended: The ended runs at that instant.
+        commands: C of the checkpoint, see `PartHeading`.
+        clock: T of the checkpoint.
+    """
+    encoded: list[bytes] = []
+    size = 0
+    for state in runs.values():
+        item = orjson.dumps(_encode(state))
+        if encoded and size + len(item) > CHECKPOINT_PART_BYTES:
+            yield _part(encoded, b"{}")
+            encoded, size = [], 0
+        encoded.append(item)
+        size += len(item)
+    kept = {run_id: decided for run_id, decided in ended.items() if not outlived(run_id, decided, commands, clock)}
+    if encoded or not kept:
+        yield _part(encoded, b"{}")
+    for chunk in _chunks(kept):
+        yield _part([], orjson.dumps(chunk))
+
+
+def read_part_value(value: bytes) -> tuple[dict[str, RunState], dict[str, int]]:
+    """Return the open runs and the ended ones that a part holds.
+
+    Raises:
+        LogDamagedError: The bytes are no checkpoint part.
+    """
+    try:
+        part: _Part = orjson.loads(value)
+        return {item["run"]: _decode(item) for item in part["runs"]}, part["ended"]
+    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError) as error:
+        raise LogDamagedError(f"expected a checkpoint part, but found {value[:80]!r}") from error
+
+
+_ENDED_BYTES = 60
+"""Bytes of one ended run in a part, about: its id, its offset and what JSON needs around them."""
+
+
+def _chunks(ended: Mapping[str, int]) -> Iterator[dict[str, int]]:
+    size = CHECKPOINT_PART_BYTES // _ENDED_BYTES
+    items = list(ended.items())
+    for start in range(0, len(items), size):
+        yield dict(items[start : start + size])
+
+
+def _part(encoded: list[bytes], ended: bytes) -> bytes:
+    return b'{"runs":[%b],"ended":%b}' % (b",".join(encoded), ended)
+
+
+def _encode(state: RunState) -> _Run:
+    return {
+        "run": state.run_id,
+        "workflow": state.workflow,
+        "version": state.version,
+        "status": state.status.value,
+        "created": state.created,
+        "started": state.started,
+        "correlation": state.correlation,
+        "traceparent": state.traceparent,
+        "input": state.input,
+        "context": None if state.context is state.input else state.context,
+        "ready": state.ready,
+        "open": [list(trace) for trace in state.open],
+        "traces": state.traces,
+        "head": state.head,
+        "decided": state.decided,
+    }
+
+
+def _decode(item: _Run) -> RunState:
+    error: Error | None = None
+    given = item["input"]
+    context = item["context"]
+    if context is None:
+        context = {} if given is None else given
+    return RunState(
+        run_id=item["run"],
+        workflow=item["workflow"],
+        version=item["version"],
+        status=RunStatus(item["status"]),
+        created=item["created"],
+        started=item["started"],
+        stopped=None,
+        correlation=item["correlation"],
+        traceparent=item["traceparent"],
+        input=given,
+        context=context,
+        output=None,
+        error=error,
+        ready=item["ready"],
+        open=tuple(OpenTrace._make(trace) for trace in item["open"]),
+        traces=item["traces"],
+        head=item["head"],
+        decided=item["decided"],
+    )

@@ -1,0 +1,424 @@
+"""Decide: what a command, a node's outcome or a takeover means for a run.
+
+`decide` carries a run through every node that needs no work outside the core and stops where something outside must
+happen, or where the commit is full: after any commit the state says what is to be done next.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple, assert_never
+
+import orjson
+
+from engine.context.changes import apply
+from engine.context.values import Change, SetChange, Wire, WireObject
+from engine.core.commands import CancelRun, Command, CreateRun, StartRun, context_of
+from engine.core.events import Error, Event, TraceStarted
+from engine.core.evolve import evolve
+from engine.core.identity import id_time
+from engine.core.plan import Plan, PlannedNode
+from engine.core.rejection import (
+    OUTSIDE_WINDOW,
+    RUN_DIFFERS,
+    RUN_NOT_CREATED,
+    RUN_UNKNOWN,
+    WORKFLOW_UNKNOWN,
+    Rejection,
+)
+from engine.core.state import RunState, RunStatus
+from engine.errors import ContextError
+from engine.limits import (
+    COMMIT_BYTES_MAX,
+    COMMIT_EVENTS_MAX,
+    CONTEXT_BYTES_MAX,
+    ERROR_MESSAGE_CHARACTERS_MAX,
+    WINDOW_SECONDS,
+)
+from engine.nodes.node_type import Done, Ended, Failed, Work
+
+_EVENTS_PER_STEP = 3
+"""A step adds at most: trace started, trace ended, run ended."""
+
+
+class Asked(NamedTuple):
+    """A command from the log.
+
+    Attributes:
+        command: What is asked.
+        offset: Its offset in `commands`.
+        clock: The highest timestamp of `commands` up to and including it, in milliseconds.
+    """
+
+    command: Command
+    offset: int
+    clock: int
+
+
+class Outcome(NamedTuple):
+    """A node's work came to an end outside the core: with changes and an output, or with an error."""
+
+    trace: int
+    attempt: int
+    changes: Sequence[Change]
+    output: str
+    error: Failed | None
+
+
+class Lost(NamedTuple):
+    """These open traces are worked on by nobody any more: try them again."""
+
+    traces: tuple[int, ...]
+
+
+class GoOn(NamedTuple):
+    """The state says what is next."""
+
+
+Input = Asked | Outcome | Lost | GoOn
+
+
+class Refused(NamedTuple):
+    """A command that is refused directly, because no open run could record it."""
+
+    asked: Asked
+    rejection: Rejection
+
+
+class Decision(NamedTuple):
+    """What is to be appended, and what became of the inputs.
+
+    Attributes:
+        events: The events of the commit, encoded; none when nothing changes.
+        types: Their types, separated by commas.
+        causation: The id of the first command that caused them, or an empty text.
+        decided: The highest `commands` offset among the inputs that the events decide, or None.
+        refused: The refusal that has to be acknowledged before this run goes on, or None.
+        recognised: Offsets of commands that were decided before, or change nothing.
+        left: Inputs for the next commit.
+    """
+
+    events: Sequence[bytes]
+    types: str
+    causation: str
+    decided: int | None
+    refused: Refused | None
+    recognised: Sequence[int]
+    left: Sequence[Input]
+
+
+def decide(
+    state: RunState | None, inputs: Sequence[Input], plan: Plan | None, *, run_id: str, time: str, executor: str
+) -> Decision:
+    """Return what these inputs, in this order, mean for a run in this state. Pure.
+
+    Args:
+        state: The run's state, or None for a run the log does not know.
+        inputs: Commands, outcomes and the rest.
+        plan: The version the run is pinned to, or the one a first command names; None when it is not known here.
+        run_id: The run.
+        time: RFC 3339 time of the commit.
+        executor: The process that will do the work of nodes started now.
+    """
+    draft = _Draft(state, plan, run_id, time, executor)
+    for position, given in enumerate(inputs):
+        if draft.full or draft.ended:
+            return draft.decision(None, inputs[position:])
+        match given:
+            case Asked():
+                rejection = draft.forbids(given)
+                if rejection is not None:
+                    return draft.decision(Refused(given, rejection), inputs[position + 1 :])
+                draft.ask(given)
+            case Outcome():
+                draft.conclude(given)
+            case Lost():
+                draft.retry(given)
+            case GoOn():
+                draft.advance()
+            case _:
+                assert_never(given)
+    return draft.decision(None, ())
+
+
+class _Draft:
+    """The events decided so far, and the state they lead to."""
+
+    def __init__(self, state: RunState | None, plan: Plan | None, run_id: str, time: str, executor: str) -> None:
+        self.state = state
+        self._plan = plan
+        self._run_id = run_id
+        self._time = time
+        self._executor = executor
+        self._events: list[bytes] = []
+        self._types: list[str] = []
+        self._bytes = 0
+        self._causation = ""
+        self._decided: int | None = None
+        self._recognised: list[int] = []
+
+    @property
+    def full(self) -> bool:
+        return self._bytes > COMMIT_BYTES_MAX or len(self._events) + _EVENTS_PER_STEP > COMMIT_EVENTS_MAX
+
+    @property
+    def ended(self) -> bool:
+        return self.state is not None and self.state.status.terminal
+
+    def decision(self, refused: Refused | None, left: Sequence[Input]) -> Decision:
+        return Decision(
+            self._events, ",".join(self._types), self._causation, self._decided, refused, self._recognised, left
+        )
+
+    # Commands.
+
+    def forbids(self, asked: Asked) -> Rejection | None:
+        """Return why a command about a run that is not known here cannot create it, or None."""
+        command = asked.command
+        if self.state is not None:
+            return None
+        if isinstance(command, CancelRun) or (isinstance(command, StartRun) and command.workflow is None):
+            return Rejection(RUN_UNKNOWN, f"expected a run that was created, but {self._run_id} is not known")
+        if self._plan is None:
+            wanted = command.workflow if command.version is None else f"{command.workflow} version {command.version}"
+            return Rejection(WORKFLOW_UNKNOWN, f"expected a published workflow, but {wanted} is not one")
+        distance = abs(id_time(self._run_id) - asked.clock) / 1000
+        if distance > WINDOW_SECONDS:
+            return Rejection(
+                OUTSIDE_WINDOW,
+                f"expected a run id made within {WINDOW_SECONDS:.0f} s of its command, but {distance:.0f} s lie between",
+            )
+        return None
+
+    def ask(self, asked: Asked) -> None:
+        command = asked.command
+        if self.state is None:
+            assert not isinstance(command, CancelRun)
+            self._create(command)
+            if isinstance(command, StartRun):
+                self._start(command)
+        else:
+            match command:
+                case CreateRun():
+                    if not self._same_workflow(command):
+                        self._refuse(asked, self._differs())
+                    else:
+                        self._recognised.append(asked.offset)
+                        return
+                case StartRun():
+                    if self.state.status is RunStatus.CREATED and self._same_workflow(command):
+                        self._start(command)
+                    elif not self._same_workflow(command) or not _same_json(context_of(command), self.state.input):
+                        self._refuse(asked, self._not_created())
+                    else:
+                        self._recognised.append(asked.offset)
+                        return
+                case CancelRun():
+                    self._cancel(command)
+                case _:
+                    assert_never(command)
+        self._causation = self._causation or command.id
+        self._decided = asked.offset
+
+    def _create(self, command: CreateRun | StartRun) -> None:
+        assert self._plan is not None
+        event: Event = {
+            "type": "run.created",
+            "workflow": self._plan.workflow,
+            "version": self._plan.version,
+            "correlation": command.correlation or command.run,
+            "command": command.id,
+        }
+        if command.traceparent:
+            event["traceparent"] = command.traceparent
+        self._add(event)
+
+    def _start(self, command: StartRun) -> None:
+        assert self._plan is not None
+        self._add(
+            {
+                "type": "run.started",
+                "context": context_of(command),
+                "next": self._plan.start,
+                "command": command.id,
+            }
+        )
+        self.advance()
+
+    def _cancel(self, command: CancelRun) -> None:
+        assert self.state is not None
+        for trace in self.state.open:
+            self._add({"type": "trace.cancelled", "trace": trace.number})
+        self._add(
+            {"type": "run.cancelled", "reason": command.reason, "output": self.state.context, "command": command.id}
+        )
+
+    def _refuse(self, asked: Asked, rejection: Rejection) -> None:
+        command = asked.command
+        self._add(
+            {
+                "type": "command.refused",
+                "command": command.id,
+                "command_type": command.type,
+                "offset": asked.offset,
+                "code": rejection.code,
+                "reason": rejection.reason,
+            }
+        )
+
+    def _same_workflow(self, command: CreateRun | StartRun) -> bool:
+        assert self.state is not None
+        return command.workflow in (None, self.state.workflow) and command.version in (None, self.state.version)
+
+    def _differs(self) -> Rejection:
+        assert self.state is not None
+        return Rejection(
+            RUN_DIFFERS,
+            f"expected a new run id, but {self._run_id} is a run of {self.state.workflow} version {self.state.version}",
+        )
+
+    def _not_created(self) -> Rejection:
+        assert self.state is not None
+        return Rejection(
+            RUN_NOT_CREATED, f"expected a run in Created, but {self._run_id} is in {self.state.status.value}"
+        )
+
+    # Nodes.
+
+    def conclude(self, outcome: Outcome) -> None:
+        """Take the outcome of an attempt, unless a later attempt has taken its place."""
+        state, plan = self.state, self._plan
+        assert state is not None
+        assert plan is not None
+        for trace in state.open:
+            if trace.number == outcome.trace and trace.attempt == outcome.attempt:
+                node = plan.nodes[trace.node]
+                if outcome.error is not None:
+                    self._fail(trace.number, node.id, outcome.error)
+                else:
+                    self._succeed(trace.number, node, outcome.changes, outcome.output, "")
+                    self.advance()
+                return
+
+    def retry(self, lost: Lost) -> None:
+        """Start the next attempt of traces nobody works on, as far as this process can do their work."""
+        state, plan = self.state, self._plan
+        assert state is not None
+        assert plan is not None
+        for trace in state.open:
+            if trace.number in lost.traces and not plan.nodes[trace.node].missing:
+                self._add(self._started(plan.nodes[trace.node], trace.number, trace.attempt + 1, work=True))
+
+    def advance(self) -> None:
+        """Enter the next node, and the ones behind it, until work outside is needed or the commit is full."""
+        while self.state is not None and self.state.ready is not None and not self.full:
+            assert self._plan is not None
+            node = self._plan.nodes[self.state.ready]
+            if self.state.traces >= self._plan.node_execution_limit:
+                self._end_failed(node.id, Failed("node_execution_limit", self._limit_text()))
+                return
+            number = self.state.traces + 1
+            step = node.decide(self.state.context)
+            if isinstance(step, Work):
+                if not node.missing:
+                    self._add(self._started(node, number, 1, work=True))
+                return
+            self._add(self._started(node, number, 1, work=False))
+            match step:
+                case Done():
+                    self._succeed(number, node, step.changes, step.output, step.message)
+                case Ended():
+                    self._add_success(number, [], None, None, step.message)
+                    self._add({"type": "run.succeeded", "output": step.output})
+                case Failed():
+                    self._fail(number, node.id, step)
+                case _:
+                    assert_never(step)
+
+    def _succeed(
+        self, number: int, node: PlannedNode, changes: Sequence[Change], output: str | None, message: str
+    ) -> None:
+        assert self.state is not None
+        kept = list(changes)
+        if kept:
+            try:
+                after = apply(self.state.context, kept)
+            except ContextError as error:
+                self._fail(number, node.id, Failed(error.code, str(error)))
+                return
+            size = len(orjson.dumps(after))
+            if size > CONTEXT_BYTES_MAX:
+                self._fail(number, node.id, Failed("context_too_large", _size_text(node.id, size)))
+                return
+            if len(orjson.dumps(kept)) > CONTEXT_BYTES_MAX:
+                # Many small changes can be longer than what they change.
+                kept = [_replace_all(after)]
+        target = None if output is None else node.targets.get(output)
+        self._add_success(number, kept, output, target, message)
+        if target is None:
+            self._add({"type": "run.succeeded", "output": self.state.context})
+
+    def _fail(self, number: int, node: str, failed: Failed) -> None:
+        error = _error(failed, node)
+        self._add({"type": "trace.failed", "trace": number, "error": error})
+        self._end_failed(node, failed)
+
+    def _end_failed(self, node: str, failed: Failed) -> None:
+        assert self.state is not None
+        self._add({"type": "run.failed", "error": _error(failed, node), "output": self.state.context})
+
+    def _started(self, node: PlannedNode, number: int, attempt: int, *, work: bool) -> Event:
+        event: TraceStarted = {
+            "type": "trace.started",
+            "trace": number,
+            "node": node.id,
+            "node_type": node.node_type.name,
+            "title": node.title,
+            "attempt": attempt,
+        }
+        if work:
+            event["executor"] = self._executor
+        return event
+
+    def _add_success(
+        self, number: int, changes: list[Change], output: str | None, target: str | None, message: str
+    ) -> None:
+        self._add(
+            {
+                "type": "trace.succeeded",
+                "trace": number,
+                "changes": changes,
+                "output": output,
+                "next": target,
+                "message": message,
+            }
+        )
+
+    def _limit_text(self) -> str:
+        assert self._plan is not None
+        return f"expected at most {self._plan.node_execution_limit} node executions in one run, but there was one more"
+
+    def _add(self, event: Event) -> None:
+        encoded = orjson.dumps(event)
+        self._events.append(encoded)
+        self._types.append(event["type"])
+        self._bytes += len(encoded)
+        self.state = evolve(self.state, event, self._run_id, self._time)
+
+
+def _same_json(left: Wire, right: Wire) -> bool:
+    # Python's own comparison takes 1, 1.0 and True for the same.
+    return orjson.dumps(left, option=orjson.OPT_SORT_KEYS) == orjson.dumps(right, option=orjson.OPT_SORT_KEYS)
+
+
+def _size_text(node: str, size: int) -> str:
+    return f"expected a context of at most {CONTEXT_BYTES_MAX} bytes, but node {node} left {size}"
+
+
+def _replace_all(context: WireObject) -> SetChange:
+    return {"op": "set", "path": [], "value": context}
+
+
+def _error(failed: Failed, node: str) -> Error:
+    message = failed.message
+    if len(message) > ERROR_MESSAGE_CHARACTERS_MAX:
+        message = f"{message[:ERROR_MESSAGE_CHARACTERS_MAX]}... (cut from {len(message)} characters)"
+    return {"type": failed.type[:ERROR_MESSAGE_CHARACTERS_MAX], "message": message, "node": node}

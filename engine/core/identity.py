@@ -1,0 +1,22 @@
+"""Run ids: UUIDs of version 7, which carry the time they were made."""
+
+import re
+from typing import Final
+
+RUN_ID_PATTERN: Final = r"^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$"
+_RUN_ID = re.compile(RUN_ID_PATTERN)
+
+
+def is_run_id(text: str) -> bool:
+    """Return whether the text is a run id: a UUID of version 7 in lower case."""
+    return _RUN_ID.match(text) is not None
+
+
+def id_time(run_id: str) -> int:
+    """Return the time in a run id, in milliseconds since 1970 UTC."""
+    return int(run_id[:8] + run_id[9:13], 16)
+
+
+def trace_id(run_id: str, number: int) -> str:
+    """Return the id of a run's trace: the run's id and the trace's number in it, from 1."""
+    return f"{run_id}.{number}"

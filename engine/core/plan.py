@@ -1,0 +1,52 @@
+"""A plan: a workflow version made ready to run, with its node types and configurations resolved once."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from engine.context.values import WireObject
+from engine.nodes.node_type import Configuration, Failed, NodeType, Step
+
+
+class PlannedNode(NamedTuple):
+    """One node of a plan.
+
+    Attributes:
+        id: The node's id.
+        title: Its title.
+        node_type: What it is.
+        configuration: Its checked configuration.
+        targets: Output name to the id of the node it leads to.
+        missing: Why this process cannot do the node's work (a function that is not registered here), or an empty text.
+    """
+
+    id: str
+    title: str
+    node_type: NodeType[Configuration]
+    configuration: Configuration
+    targets: Mapping[str, str]
+    missing: str
+
+    def decide(self, context: WireObject) -> Step:
+        """Return what happens when a path enters this node with this context."""
+        try:
+            return self.node_type.decide(self.configuration, context)
+        except Exception as error:  # noqa: BLE001 - a node type may come from anywhere; its mistake fails its node, no more
+            return Failed(type(error).__name__, str(error))
+
+
+class Plan(NamedTuple):
+    """One workflow version, ready to run.
+
+    Attributes:
+        workflow: The workflow's id.
+        version: Its version.
+        start: The id of the start node.
+        nodes: Node id to node.
+        node_execution_limit: Traces of one run before it fails.
+    """
+
+    workflow: str
+    version: str
+    start: str
+    nodes: Mapping[str, PlannedNode]
+    node_execution_limit: int

@@ -1,0 +1,148 @@
+"""A view of one partition of `events`: which records count, and the state they lead to. The same in every reader."""
+
+from typing import NamedTuple
+
+from engine.core.evolve import evolve
+from engine.core.identity import id_time
+from engine.core.records import (
+    CommitValue,
+    PartHeading,
+    commit_id,
+    fence_epoch,
+    read_commit,
+    read_part,
+)
+from engine.core.state import GENESIS, RunState
+from engine.limits import WINDOW_SECONDS
+from engine.log.port import LogRecord
+
+
+class Accepted(NamedTuple):
+    """A commit that counts.
+
+    Attributes:
+        id: The commit's id; its events are addressed `<id>.<index>`.
+        offset: Where it stands.
+        value: What it says.
+        before: The run's state before it, None for a first commit.
+        states: The run's state after each of its events; the last one is the state after the commit.
+    """
+
+    id: str
+    offset: int
+    value: CommitValue
+    before: RunState | None
+    states: tuple[RunState, ...]
+
+    @property
+    def after(self) -> RunState:
+        """The run's state after the commit."""
+        return self.states[-1]
+
+
+class View:
+    """Folds the records of one partition in order, by the rule of the log.
+
+    Attributes:
+        position: The offset of the next record to fold.
+        epoch: The epoch of the last fence, or None before any.
+        runs: The state of every open run.
+        ended: For every ended run that is remembered, the highest `commands` offset it decided.
+        checkpoint: The offset of the first part of the last complete checkpoint, or None.
+        checkpoint_start: Its *f*, or -1.
+    """
+
+    def __init__(self, position: int = 0, epoch: str | None = None) -> None:
+        self.position = position
+        self.epoch = epoch
+        self.runs: dict[str, RunState] = {}
+        self.ended: dict[str, int] = {}
+        self.checkpoint: int | None = None
+        self.checkpoint_start = -1
+        self._forgotten_below = 0
+        self._parts: dict[tuple[str, int], dict[int, int]] = {}
+
+    def fold(self, record: LogRecord) -> Accepted | None:
+        """Fold the next record; return the commit if it was one that counts.
+
+        Raises:
+            LogDamagedError: The record's place in the chain is right, but its value is no commit.
+            UnknownEventError: The commit was written by a newer version.
+        """
+        assert record.offset >= self.position, "records are folded in order"
+        self.position = record.offset + 1
+        match record.headers.get("ce_type"):
+            case "runline.commit":
+                return self._fold_commit(record)
+            case "runline.fence":
+                self.epoch = fence_epoch(record.offset, record.headers)
+                self._parts.clear()
+            case "runline.checkpoint":
+                self._fold_part(record)
+        return None
+
+    def restore(self, heading: PartHeading, runs: dict[str, RunState], ended: dict[str, int]) -> None:
+        """Begin from a checkpoint: take its states, and its guard against late first commits."""
+        self.runs.update(runs)
+        self.ended.update(ended)
+        self._forgotten_below = heading.commands
+
+    def _fold_commit(self, record: LogRecord) -> Accepted | None:
+        headers = record.headers
+        epoch = headers.get("epoch")
+        if epoch is None or epoch != self.epoch:
+            return None
+        run_id = record.key
+        before = self.runs.get(run_id)
+        prev = headers.get("prev")
+        if prev != (GENESIS if before is None else before.head) or (before is None and run_id in self.ended):
+            return None
+        identity = commit_id(prev, epoch, record.value)
+        if identity != headers.get("ce_id"):
+            return None
+        value = read_commit(record)
+        decided = value["decided"]
+        if before is None and decided is not None and decided < self._forgotten_below:
+            return None
+        states: list[RunState] = []
+        state = before
+        time = value["time"]
+        for event in value["events"]:
+            state = evolve(state, event, run_id, time)
+            states.append(state)
+        assert state is not None
+        state = state._replace(head=identity, decided=state.decided if decided is None else max(state.decided, decided))
+        states[-1] = state
+        if state.status.terminal:
+            self.runs.pop(run_id, None)
+            self.ended[run_id] = state.decided
+        else:
+            self.runs[run_id] = state
+        return Accepted(identity, record.offset, value, before, tuple(states))
+
+    def _fold_part(self, record: LogRecord) -> None:
+        heading = read_part(record.headers)
+        if heading is None or heading.epoch != self.epoch:
+            return
+        parts = self._parts.setdefault((heading.epoch, heading.start), {})
+        parts.setdefault(heading.number, record.offset)
+        if len(parts) == heading.count:
+            del self._parts[heading.epoch, heading.start]
+            self.checkpoint = min(parts.values())
+            self.checkpoint_start = heading.start
+            self._forget(heading)
+
+    def _forget(self, heading: PartHeading) -> None:
+        self._forgotten_below = max(self._forgotten_below, heading.commands)
+        forgotten = [
+            run_id
+            for run_id, decided in self.ended.items()
+            if outlived(run_id, decided, heading.commands, heading.clock)
+        ]
+        for run_id in forgotten:
+            del self.ended[run_id]
+
+
+def outlived(run_id: str, decided: int, commands: int, clock: int) -> bool:
+    """Return whether an ended run's id may be forgotten: its time and its offset are both behind a checkpoint's T and C."""
+    return decided < commands and id_time(run_id) < clock - WINDOW_SECONDS * 1000

@@ -1,0 +1,1 @@
+"""The executor: turns commands and finished work into commits, and runs nodes."""

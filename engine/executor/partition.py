@@ -1,0 +1,476 @@
+"""One partition in the hands of an executor: fence, append, read back, act."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Sequence
+from typing import NamedTuple
+
+from engine.catalogue import Catalogue
+from engine.core.checkpoint import part_values
+from engine.core.commands import Command, CreateRun, StartRun, decode, encode
+from engine.core.decide import Asked, GoOn, Input, Lost, Outcome, Refused, decide
+from engine.core.plan import Plan
+from engine.core.records import (
+    NO_CHECKPOINT,
+    Heading,
+    PartHeading,
+    commit_record,
+    commit_value,
+    fence_epoch,
+    fence_record,
+    part_record,
+)
+from engine.core.rejection import RUN_ENDED, Rejection
+from engine.core.state import GENESIS, RunState
+from engine.core.view import Accepted, View
+from engine.errors import RunlineError
+from engine.executor.attempts import Attempts
+from engine.executor.beginning import Beginning, begin
+from engine.executor.rejected import rejection_record
+from engine.limits import (
+    CHECKPOINT_BYTES_MIN,
+    CHECKPOINT_COMMANDS,
+    CHECKPOINT_GROWTH,
+    FENCE_RETRY_SECONDS_MAX,
+    FENCE_RETRY_SECONDS_MIN,
+)
+from engine.log.port import COMMANDS, EVENTS, REJECTIONS, Log, LogRecord
+from engine.ports import Clock, Ids
+
+_LOGGER = logging.getLogger("runline.executor")
+
+
+class Listener:
+    """Hears what a partition's owner read back. The base class hears nothing."""
+
+    def accepted(self, accepted: Accepted) -> None:
+        """A commit counts."""
+
+    def rejected(self, command: Command, rejection: Rejection) -> None:
+        """A command was refused directly, and the refusal is on the log."""
+
+
+class Settings(NamedTuple):
+    """What the owners of an executor's partitions have in common."""
+
+    executor: str
+    source: str
+    log: Log
+    catalogue: Catalogue
+    attempts: Attempts
+    clock: Clock
+    ids: Ids
+    listener: Listener
+
+
+class ReplacedError(Exception):
+    """Another fence stands behind ours: this owner's commits no longer count."""
+
+
+class _Proposal(NamedTuple):
+    """What was sent for a run and not yet read back; an empty id stands for a rejection that is on its way."""
+
+    id: str
+    inputs: Sequence[Input]
+
+
+class Partition:
+    """Owns one partition, again and again, until it is cancelled."""
+
+    def __init__(self, number: int, settings: Settings) -> None:
+        self._number = number
+        self._settings = settings
+        self._delay = FENCE_RETRY_SECONDS_MIN
+        self._term: _Term | None = None
+        self.trouble: str | None = None
+
+    @property
+    def view(self) -> View | None:
+        """What the owner has folded, or None while the partition is not owned."""
+        return None if self._term is None else self._term.view
+
+    def concluded(self, run_id: str, outcome: Outcome) -> None:
+        """Take the outcome of an attempt; between two terms it stays with the attempt, and the next term asks for it."""
+        if self._term is not None:
+            self._term.deliver(run_id, outcome)
+
+    async def run(self, owned: Callable[[], None], failed: Callable[[RunlineError], None]) -> None:
+        """Own the partition; after any trouble drop its state, wait, fence and read again.
+
+        Args:
+            owned: Called each time the partition has been taken over and everything on the log is known.
+            failed: Called with each operating error.
+        """
+        clock, ids = self._settings.clock, self._settings.ids
+        while True:
+            try:
+                self._term = await _Term.take(self._number, self._settings, self.concluded)
+                self.trouble = None
+                owned()
+                await self._term.work()
+            except ReplacedError:
+                self.trouble = "another executor has taken the partition"
+                _LOGGER.warning("Partition %d: %s; fencing again", self._number, self.trouble)
+            except RunlineError as error:
+                self.trouble = str(error)
+                failed(error)
+                _LOGGER.error("Partition %d: %s; reading again", self._number, error)  # noqa: TRY400 - the text says it all
+            finally:
+                term, self._term = self._term, None
+                if term is not None:
+                    term.close()
+                    self._delay = FENCE_RETRY_SECONDS_MIN
+            await clock.sleep(self._delay * (0.5 + ids.fraction()))
+            self._delay = min(self._delay * 2, FENCE_RETRY_SECONDS_MAX)
+
+
+class _Term:
+    """One term of owning a partition: from its fence to the next trouble."""
+
+    def __init__(
+        self, number: int, settings: Settings, beginning: Beginning, concluded: Callable[[str, Outcome], None]
+    ) -> None:
+        self._number = number
+        self._settings = settings
+        self._log = settings.log
+        self._attempts = settings.attempts
+        self._listener = settings.listener
+        self._concluded = concluded
+        self.view = beginning.view
+        self._epoch = ""
+        self._inbox: dict[str, list[Input]] = {}
+        self._pending: dict[str, _Proposal] = {}
+        self._undecided: dict[int, int] = {}
+        self._commands = beginning.commands
+        self._clock = beginning.clock
+        self._commands_at_checkpoint = beginning.commands
+        self._bytes_since = 0
+        self._checkpoint_bytes = beginning.bytes_read
+        self._checkpointing: asyncio.Task[None] | None = None
+        self._events = self._log.reader(EVENTS, number, beginning.view.position)
+        self._asked = self._log.reader(COMMANDS, number, beginning.commands)
+        self._broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @classmethod
+    async def take(
+        cls, number: int, settings: Settings, concluded: Callable[[str, Outcome], None]
+    ) -> "_Term":
+        """Fence the partition and read up to the fence."""
+        beginning = await begin(settings.log, number)
+        await settings.catalogue.refresh()
+        term = cls(number, settings, beginning, concluded)
+        try:
+            await term._fence()
+        except BaseException:
+            term.close()
+            raise
+        return term
+
+    async def _fence(self) -> None:
+        settings = self._settings
+        nonce = settings.ids.nonce()
+        fence = fence_record(
+            nonce,
+            executor=settings.executor,
+            source=settings.source,
+            time=settings.clock.now(),
+            checkpoint=self._checkpoint_name(),
+        )
+        offset = await self._log.append(EVENTS, self._number, fence)
+        self._epoch = fence_epoch(offset, fence.headers)
+        while self.view.position <= offset:
+            for record in await self._events.next():
+                self._count(record)
+                self.view.fold(record)
+        if self.view.epoch != self._epoch:
+            raise ReplacedError
+
+    async def work(self) -> None:
+        """Decide, append, read back and act until something breaks.
+
+        Raises:
+            ReplacedError: Another fence was read.
+            LogError: The log failed, or an append's outcome is unknown.
+        """
+        for state in list(self.view.runs.values()):
+            self._resume(state)
+        for work in (self._read_events(), self._read_commands()):
+            self._spawn(work)
+        await self._broken
+
+    def close(self) -> None:
+        """Stop reading and deciding; attempts go on, the next term may still hold them."""
+        self._events.close()
+        self._asked.close()
+        if self._broken.done():
+            self._broken.exception()
+        else:
+            self._broken.cancel()
+        for task in self._tasks:
+            task.cancel()
+
+    def deliver(self, run_id: str, given: Input) -> None:
+        """Take an input for a run and decide, unless a proposal about it is on its way."""
+        inbox = self._inbox.get(run_id)
+        if inbox is None:
+            self._inbox[run_id] = [given]
+        else:
+            inbox.append(given)
+        if run_id not in self._pending:
+            self._decide(run_id)
+
+    # Reading.
+
+    async def _read_events(self) -> None:
+        while True:
+            for record in await self._events.next():
+                self._read_back(record)
+            if self.view.epoch != self._epoch:
+                raise ReplacedError
+            if self._checkpointing is None and self._checkpoint_due():
+                self._checkpointing = self._spawn(self._write_checkpoint())
+
+    def _read_back(self, record: LogRecord) -> None:
+        self._count(record)
+        accepted = self.view.fold(record)
+        run_id = record.key
+        proposal = self._pending.get(run_id)
+        if proposal is not None and proposal.id and proposal.id == record.headers.get("ce_id"):
+            del self._pending[run_id]
+            if accepted is None:
+                self._inbox[run_id] = [*proposal.inputs, *self._inbox.get(run_id, ())]
+            else:
+                for given in proposal.inputs:
+                    if isinstance(given, Asked):
+                        self._undecided.pop(given.offset, None)
+        if accepted is not None:
+            self._act(accepted)
+        if run_id in self._inbox and run_id not in self._pending:
+            self._decide(run_id)
+
+    def _act(self, accepted: Accepted) -> None:
+        """Do what an accepted commit asks for: start attempts, forget finished ones, go on."""
+        state = accepted.after
+        run_id = state.run_id
+        for event in accepted.value["events"]:
+            kind = event["type"]
+            if kind == "trace.started":
+                if event.get("executor") == self._settings.executor and state.open:
+                    self._start(state, event["trace"])
+            elif kind in ("trace.succeeded", "trace.failed", "trace.cancelled"):
+                self._attempts.release(run_id, event["trace"])
+        self._listener.accepted(accepted)
+        if state.ready is not None and run_id not in self._pending:
+            self._inbox.setdefault(run_id, []).append(GoOn())
+
+    def _start(self, state: RunState, number: int) -> None:
+        plan = self._plan(state)
+        for trace in state.open:
+            if trace.number == number and plan is not None:
+                self._attempts.start(state, trace, plan.nodes[trace.node], self._concluded)
+
+    async def _read_commands(self) -> None:
+        while True:
+            for record in await self._asked.next():
+                self._commands = record.offset + 1
+                self._undecided[record.offset] = self._clock
+                self._clock = max(self._clock, record.timestamp)
+                command = decode(record.value)
+                if isinstance(command, Rejection):
+                    self._spawn(self._reject(record.offset, record.key, record.value, command, None))
+                    continue
+                await self._know(command)
+                state = self.view.runs.get(command.run)
+                decided = self.view.ended.get(command.run, -1) if state is None else state.decided
+                if record.offset <= decided:
+                    del self._undecided[record.offset]
+                    continue
+                self.deliver(command.run, Asked(command, record.offset, self._clock))
+
+    # Deciding.
+
+    def _resume(self, state: RunState) -> None:
+        """After a takeover: try again what nobody works on, take what is finished, go on where the state says so."""
+        lost: list[int] = []
+        inputs: list[Input] = []
+        for trace in state.open:
+            if not self._attempts.holds(state.run_id, trace):
+                lost.append(trace.number)
+            elif (outcome := self._attempts.outcome(state.run_id, trace)) is not None:
+                inputs.append(outcome)
+        if lost:
+            inputs.append(Lost(tuple(lost)))
+        if state.ready is not None:
+            inputs.append(GoOn())
+        for given in inputs:
+            self.deliver(state.run_id, given)
+
+    async def _know(self, command: Command) -> None:
+        """Look for a workflow version that was published after the catalogue was last read."""
+        if isinstance(command, CreateRun | StartRun) and command.workflow is not None:
+            catalogue = self._settings.catalogue
+            if catalogue.plan(command.workflow, command.version) is None:
+                await catalogue.refresh()
+
+    def _decide(self, run_id: str) -> None:
+        state = self.view.runs.get(run_id)
+        inputs = self._inbox.pop(run_id)
+        if state is None and run_id in self.view.ended:
+            self._answer_ended(run_id, inputs)
+            return
+        plan = self._plan_for(state, inputs)
+        if plan is None and state is not None:
+            return
+        settings = self._settings
+        time = settings.clock.now()
+        decision = decide(state, inputs, plan, run_id=run_id, time=time, executor=settings.executor)
+        for offset in decision.recognised:
+            self._undecided.pop(offset, None)
+        if decision.left:
+            self._inbox[run_id] = list(decision.left)
+        if decision.refused is not None:
+            self._refuse(run_id, decision.refused)
+            return
+        if not decision.events:
+            return
+        prev = GENESIS if state is None else state.head
+        value = commit_value(run_id, time, decision.decided, decision.events)
+        record = commit_record(
+            value,
+            run_id=run_id,
+            time=time,
+            decided=decision.decided,
+            prev=prev,
+            epoch=self._epoch,
+            types=decision.types,
+            causation=decision.causation,
+            heading=self._heading(run_id, state, inputs),
+        )
+        taken = inputs[: len(inputs) - len(decision.left)]
+        self._pending[run_id] = _Proposal(record.headers["ce_id"], taken)
+        self._log.send(EVENTS, self._number, record, self._fail)
+
+    def _plan(self, state: RunState) -> Plan | None:
+        return self._settings.catalogue.plan(None, state.version)
+
+    def _plan_for(self, state: RunState | None, inputs: Sequence[Input]) -> Plan | None:
+        if state is not None:
+            return self._plan(state)
+        for given in inputs:
+            if isinstance(given, Asked) and isinstance(given.command, CreateRun | StartRun):
+                return self._settings.catalogue.plan(given.command.workflow or "", given.command.version)
+        return None
+
+    def _heading(self, run_id: str, state: RunState | None, inputs: Sequence[Input]) -> Heading:
+        correlation, traceparent = run_id, ""
+        if state is not None:
+            correlation, traceparent = state.correlation, state.traceparent
+        else:
+            for given in inputs:
+                if isinstance(given, Asked):
+                    correlation = given.command.correlation or run_id
+                    traceparent = given.command.traceparent or ""
+                    break
+        return Heading(self._settings.source, correlation, traceparent, self._checkpoint_name())
+
+    def _answer_ended(self, run_id: str, inputs: Sequence[Input]) -> None:
+        """Nothing changes an ended run: a start sent again is recognised, a cancellation is refused."""
+        for position, given in enumerate(inputs):
+            if not isinstance(given, Asked):
+                continue
+            if isinstance(given.command, CreateRun | StartRun):
+                self._undecided.pop(given.offset, None)
+                continue
+            reason = f"expected a run that goes on, but {run_id} has ended"
+            if left := list(inputs[position + 1 :]):
+                self._inbox[run_id] = left
+            self._refuse(run_id, Refused(given, Rejection(RUN_ENDED, reason)))
+            return
+
+    def _refuse(self, run_id: str, refused: Refused) -> None:
+        """Put a refusal on the log; until that is acknowledged nothing else is decided about the run."""
+        command = refused.asked.command
+        self._pending[run_id] = _Proposal("", ())
+        self._spawn(self._reject(refused.asked.offset, run_id, encode(command), refused.rejection, command))
+
+    async def _reject(
+        self, offset: int, run_id: str, value: bytes, rejection: Rejection, command: Command | None
+    ) -> None:
+        settings = self._settings
+        record = rejection_record(
+            value,
+            rejection,
+            command=command,
+            key=run_id,
+            partition=self._number,
+            offset=offset,
+            source=settings.source,
+            time=settings.clock.now(),
+        )
+        await self._log.append(REJECTIONS, 0, record)
+        self._undecided.pop(offset, None)
+        if command is None:
+            return
+        self._listener.rejected(command, rejection)
+        del self._pending[run_id]
+        if run_id in self._inbox:
+            self._decide(run_id)
+
+    # Checkpoints.
+
+    def _checkpoint_name(self) -> str:
+        return NO_CHECKPOINT if self.view.checkpoint is None else str(self.view.checkpoint)
+
+    def _count(self, record: LogRecord) -> None:
+        if record.key:
+            self._bytes_since += len(record.value)
+
+    def _checkpoint_due(self) -> bool:
+        return (
+            self._bytes_since >= max(CHECKPOINT_BYTES_MIN, CHECKPOINT_GROWTH * self._checkpoint_bytes)
+            or self._commands - self._commands_at_checkpoint >= CHECKPOINT_COMMANDS
+        )
+
+    async def _write_checkpoint(self) -> None:
+        """Write the state of this instant into the log; states are immutable, so holding them is enough."""
+        settings, view = self._settings, self.view
+        commands = next(iter(self._undecided), self._commands)
+        clock = self._undecided.get(commands, self._clock)
+        start = view.position
+        self._bytes_since = 0
+        self._commands_at_checkpoint = self._commands
+        values: list[bytes] = []
+        for value in part_values(dict(view.runs), dict(view.ended), commands=commands, clock=clock):
+            values.append(value)
+            # Let runs go on between two parts: encoding thousands of states takes a while.
+            await asyncio.sleep(0)
+        self._checkpoint_bytes = sum(map(len, values))
+        for number, value in enumerate(values):
+            heading = PartHeading(self._epoch, start, number, len(values), commands, clock)
+            record = part_record(
+                value,
+                heading,
+                source=settings.source,
+                time=settings.clock.now(),
+                checkpoint=self._checkpoint_name(),
+            )
+            await self._log.append(EVENTS, self._number, record)
+        self._checkpointing = None
+
+    # Trouble.
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+        return task
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._fail(error)
+
+    def _fail(self, error: BaseException) -> None:
+        if not self._broken.done():
+            self._broken.set_exception(error)

@@ -1,0 +1,172 @@
+"""The committer: one thread that writes all waiting records together and makes them durable at once."""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from queue import SimpleQueue
+from typing import NamedTuple
+
+from engine.errors import LogError
+from engine.limits import GROUP_BYTES_MAX, GROUP_RECORDS_MAX
+from engine.log.embedded.acknowledged import Acknowledged
+from engine.log.embedded.failures import from_store
+from engine.log.embedded.layout import KEYS, RECORDS, encode, index_prefix, record_key
+from engine.log.embedded.partition import Partition
+from engine.log.embedded.reader import Chunk
+from engine.log.port import LogRecord, Record
+from engine.log.embedded.records import StoredRecords
+from engine.store.errors import StoreError
+from engine.store.rocks import RocksStore
+
+
+class Entry(NamedTuple):
+    """A record on its way into the store.
+
+    Attributes:
+        partition: Where it goes.
+        key: Its key in UTF-8.
+        headers: Its headers as JSON.
+        record: The record.
+        future: Gets its offset or the error; or None.
+        failed: Gets the error; or None.
+    """
+
+    partition: Partition
+    key: bytes
+    headers: bytes
+    record: Record
+    future: asyncio.Future[int] | None
+    failed: Callable[[LogError], None] | None
+
+
+class Outcome(NamedTuple):
+    """What became of a group.
+
+    Attributes:
+        entries: The group.
+        offsets: The offsets of its entries; empty when it failed.
+        chunks: The new records of each partition; empty when it failed.
+        error: Why it failed, or None.
+        ends: Where partitions were found to end when the store was opened anew, or None.
+    """
+
+    entries: list[Entry]
+    offsets: list[int]
+    chunks: dict[Partition, Chunk]
+    error: LogError | None
+    ends: dict[Partition, int] | None
+
+
+class Committer:
+    """Writes what is queued, in order, group by group, on a thread of its own.
+
+    Args:
+        directory: The log's directory, for errors.
+        store: Where records go; this thread alone writes it.
+        records: Reads the store.
+        acknowledged: Remembers what was promised.
+        partitions: All partitions of the log.
+        synced: Whether a group survives power loss before it is reported.
+        clock: Seconds since 1970 UTC.
+        report: Called in this thread with what became of each group.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        store: RocksStore,
+        records: StoredRecords,
+        acknowledged: Acknowledged,
+        partitions: list[Partition],
+        *,
+        synced: bool,
+        clock: Callable[[], float],
+        report: Callable[[Outcome], None],
+    ) -> None:
+        self._directory = directory
+        self._store = store
+        self._records = records
+        self._acknowledged = acknowledged
+        self._partitions = partitions
+        self._synced = synced
+        self._clock = clock
+        self._report = report
+        self._doubtful = False
+        self._queue: SimpleQueue[Entry | None] = SimpleQueue()
+        self._put = self._queue.put
+        self._thread = threading.Thread(target=self._run, name=f"runline log {directory.name}", daemon=True)
+        self._thread.start()
+
+    def put(self, entry: Entry) -> None:
+        """Queue an entry."""
+        self._queue.put(entry)
+
+    def stop(self) -> None:
+        """End the thread when everything queued so far is done."""
+        self._queue.put(None)
+
+    def join(self) -> None:
+        """Wait for the thread to end."""
+        self._thread.join()
+
+    def _run(self) -> None:
+        going = True
+        while going:
+            group, going = self._next_group()
+            if group:
+                self._report(self._commit(group))
+                group.clear()
+
+    def _next_group(self) -> tuple[list[Entry], bool]:
+        entry = self._queue.get()
+        group: list[Entry] = []
+        size = 0
+        while entry is not None:
+            group.append(entry)
+            size += len(entry.record.value)
+            if size >= GROUP_BYTES_MAX or len(group) >= GROUP_RECORDS_MAX or self._queue.empty():
+                return group, True
+            entry = self._queue.get()
+        return group, False
+
+    def _commit(self, group: list[Entry]) -> Outcome:
+        ends: dict[Partition, int] | None = None
+        try:
+            if self._doubtful:
+                ends = self._recover()
+            return self._write(group, ends)
+        except StoreError as error:
+            self._doubtful = True
+            return Outcome(group, [], {}, from_store(error, self._directory), ends)
+        except LogError as error:
+            return Outcome(group, [], {}, error, ends)
+
+    def _write(self, group: list[Entry], ends: dict[Partition, int] | None) -> Outcome:
+        batch = self._store.batch()
+        timestamp = int(self._clock() * 1000)
+        offsets: list[int] = []
+        taken: dict[Partition, list[LogRecord]] = {}
+        for partition, key, headers, record, _, _ in group:
+            records = taken.setdefault(partition, [])
+            offset = partition.following + len(records)
+            stored_key = record_key(partition.prefix, offset)
+            batch.put(RECORDS, stored_key, encode(stored_key, timestamp, key, headers, record.value))
+            batch.put(KEYS, record_key(index_prefix(partition.prefix, key), offset), b"")
+            records.append(LogRecord(offset, timestamp, record.key, record.value, record.headers))
+            offsets.append(offset)
+        self._store.write(batch)
+        if self._synced:
+            self._store.flush()
+        chunks: dict[Partition, Chunk] = {}
+        for partition, records in taken.items():
+            partition.following += len(records)
+            self._promise(partition)
+            chunks[partition] = Chunk(records, sum(len(record.value) for record in records))
+        return Outcome(group, offsets, chunks, None, ends)
+
+    def _promise(self, partition: Partition) -> None:
+        if self._synced:
+            self._acknowledged.synced(partition.index, partition.following)
+        else:
+            self._acknowledged.written(partition.index, partition.following)

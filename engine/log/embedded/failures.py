@@ -1,0 +1,44 @@
+"""What an error of the store or the operating system means for the log."""
+
+import errno
+from pathlib import Path
+from typing import Final
+
+from engine.errors import LogDamagedError, LogError, LogFullError, LogLockedError
+from engine.store.errors import StoreDamagedError, StoreError, StoreFullError, StoreLockedError
+
+DAMAGED_HINT: Final = "Restore the directory from a copy, or begin with a new one; nothing was repaired or shortened."
+FULL_HINT: Final = "Make space; the log then goes on by itself."
+LOCKED_HINT: Final = (
+    "One process writes an embedded log: stop the other one, give this one its own directory, read beside it "
+    "with EmbeddedLog.open_reading, or use Kafka for several processes."
+)
+ACCESS_HINT: Final = "Name a directory that this process may write, on a disk that is not read-only."
+
+
+def damaged(directory: Path, what: str) -> LogDamagedError:
+    """Return the error for a log that is not what was written."""
+    return LogDamagedError(f"the log {directory} is damaged: {what}", hint=DAMAGED_HINT)
+
+
+def locked(directory: Path, by: str) -> LogLockedError:
+    """Return the error for a log that somebody else writes."""
+    return LogLockedError(f"the log {directory} is open for writing in {by}.", hint=LOCKED_HINT)
+
+
+def from_store(error: StoreError, directory: Path) -> LogError:
+    """Return the log's error for one of its store."""
+    if isinstance(error, StoreDamagedError):
+        return damaged(directory, str(error))
+    if isinstance(error, StoreFullError):
+        return LogFullError(f"there is no space left for the log {directory}: {error}", hint=FULL_HINT)
+    if isinstance(error, StoreLockedError):
+        return locked(directory, "another process, or in this one")
+    return LogError(f"the log {directory} cannot be used: {error}", hint=ACCESS_HINT)
+
+
+def from_system(error: OSError, directory: Path) -> LogError:
+    """Return the log's error for one of the operating system."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return LogFullError(f"there is no space left for the log {directory}: {error}.", hint=FULL_HINT)
+    return LogError(f"the log {directory} cannot be used: {error}.", hint=ACCESS_HINT)

@@ -1,0 +1,27 @@
+"""What goes wrong at a log besides the errors that every caller knows."""
+
+from engine.errors import LogError
+
+
+class OffsetOutOfRangeError(LogError):
+    """The partition does not hold this offset: it is before its start or behind its end."""
+
+    code = "offset_out_of_range"
+
+
+class RecordTooLargeError(LogError):
+    """The record has more bytes than a record may have; nothing was written."""
+
+    code = "record_too_large"
+
+
+class PlaceUnknownError(LogError):
+    """The log has no such topic or partition."""
+
+    code = "place_unknown"
+
+
+class LogReadOnlyError(LogError):
+    """The log was opened for reading beside its writer, so nothing can be appended here."""
+
+    code = "log_read_only"

@@ -1,0 +1,104 @@
+"""The edit node: moves, copies, sets and deletes values of the context."""
+
+from pydantic import Field, model_validator
+
+from engine.context.changes import difference
+from engine.context.paths import find, parse, remove_at, set_at
+from engine.context.values import MISSING, WireObject
+from engine.errors import ContextError
+from engine.expressions import ExpressionError, search
+from engine.nodes.fields import ExpressionText, Items, Literal, PathText
+from engine.nodes.node_type import Configuration, Done, Failed, NodeType, Step
+
+
+class SourceMissingError(ContextError):
+    """Nothing stands where a value is to be moved or copied from."""
+
+    code = "source_missing"
+
+
+class Transfer(Configuration):
+    """A value that is moved or copied.
+
+    Attributes:
+        source: Its path; `from` in files.
+        to: The path it gets.
+        optional: Whether nothing is done when nothing stands at `source`; otherwise the node fails.
+    """
+
+    source: PathText = Field(validation_alias="from", serialization_alias="from")
+    to: PathText
+    optional: bool = False
+
+
+class Setting(Configuration):
+    """A value that is set: one of `value` and `expression`.
+
+    Attributes:
+        path: Where.
+        value: As it is; null is a value.
+        expression: JMESPath over the context as the settings before have left it.
+    """
+
+    path: PathText
+    value: Literal = None
+    expression: ExpressionText | None = None
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> "Setting":
+        given = [name for name in ("value", "expression") if name in self.model_fields_set]
+        if len(given) != 1 or (given == ["expression"] and self.expression is None):
+            raise ValueError(f"expected either 'value' or 'expression', found {' and '.join(given) or 'neither'}")
+        return self
+
+
+class EditConfiguration(Configuration):
+    """The configuration of an edit node; done in the order of the attributes, each list in its own order.
+
+    Attributes:
+        move: Values that change their place.
+        copies: Values that are put to a second place; `copy` in files.
+        set: Values that are put in.
+        delete: Paths that are removed; one where nothing stands is ignored.
+    """
+
+    move: Items[Transfer] = Field(default=(), strict=False)
+    copies: Items[Transfer] = Field(default=(), strict=False, validation_alias="copy", serialization_alias="copy")
+    set: Items[Setting] = Field(default=(), strict=False)
+    delete: Items[PathText] = Field(default=(), strict=False)
+
+
+class Edit(NodeType[EditConfiguration]):
+    """Changes of the context that need no code."""
+
+    name = "edit"
+    configuration = EditConfiguration
+
+    def decide(self, configuration: EditConfiguration, context: WireObject) -> Step:
+        """Move, copy, set and delete, in this order; all or nothing."""
+        after = context
+        action = ""
+        try:
+            for verb, transfers in (("move", configuration.move), ("copy", configuration.copies)):
+                for transfer in transfers:
+                    action = f"{verb} '{transfer.source}' to '{transfer.to}'"
+                    after = _transferred(after, transfer, removing=verb == "move")
+            for setting in configuration.set:
+                action = f"set '{setting.path}'"
+                value = setting.value if setting.expression is None else search(setting.expression, after)
+                after = set_at(after, parse(setting.path), value)
+        except (ContextError, ExpressionError, LookupError) as error:
+            return Failed("edit_failed", f"cannot {action}: {error}")
+        for path in configuration.delete:
+            after = remove_at(after, parse(path))
+        return Done(difference(context, after))
+
+
+def _transferred(context: WireObject, transfer: Transfer, *, removing: bool) -> WireObject:
+    source = parse(transfer.source)
+    value = find(context, source)
+    if value is MISSING:
+        if transfer.optional:
+            return context
+        raise SourceMissingError(f"expected a value at '{transfer.source}', found nothing")
+    return set_at(remove_at(context, source) if removing else context, parse(transfer.to), value)

@@ -1,0 +1,207 @@
+"""Progress services in the engine's process: user code called with every change of a run or a trace.
+
+Each service follows the log on its own, so one that throws or stalls harms neither a run nor another service. As long
+as none stalls they are called in the order given: the second hears of a change after the first has dealt with it.
+"""
+
+import asyncio
+import inspect
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol, TypeVar
+
+from engine.change import Change, changes_of
+from engine.errors import ClosedError, RunlineError
+from engine.executor.beginning import begin
+from engine.executor.threads import Threads
+from engine.limits import (
+    PROGRESS_ATTEMPTS_MAX,
+    PROGRESS_DRAIN_SECONDS,
+    PROGRESS_RETRY_SECONDS,
+    PROGRESS_STALL_SECONDS,
+)
+from engine.log.port import EVENTS, Log
+from engine.run import Run, Trace
+
+_LOGGER = logging.getLogger("runline.progress")
+
+Place = tuple[int, int]
+"""Where a change stands: the commit's offset and the event's index in it."""
+
+
+class ProgressService(Protocol):
+    """User code that is called with every change of a run or a trace, in order for each run, at least once."""
+
+    async def run_progress(self, run: Run) -> None:
+        """Hear of a run that was created or changed."""
+        ...
+
+    async def trace_progress(self, trace: Trace) -> None:
+        """Hear of a trace that was started or changed."""
+        ...
+
+
+class ProgressHost:
+    """Calls progress services with what happens from `start` on.
+
+    Args:
+        log: The log.
+        services: Called in this order.
+    """
+
+    def __init__(self, log: Log, services: Sequence[ProgressService]) -> None:
+        self._log = log
+        self._services = services
+        self._followers: list[_Follower] = []
+        self._tasks: list[asyncio.Task[None]] = []
+        self._threads: Threads | None = None
+
+    async def start(self) -> None:
+        """Follow all partitions, from their ends."""
+        self._threads = Threads(asyncio.get_running_loop())
+        for partition in range(self._log.partitions if self._services else 0):
+            before: _Follower | None = None
+            for service in self._services:
+                before = _Follower(self._log, partition, service, before, self._threads)
+                await before.begin()
+                self._followers.append(before)
+        self._tasks = [asyncio.create_task(follower.run()) for follower in self._followers]
+
+    async def close(self) -> None:
+        """Give the services a little time for what the log has already, then stop."""
+        if self._threads is None:
+            return
+        ends = [(await self._log.ends(EVENTS, follower.partition)).end for follower in self._followers]
+        caught_up = asyncio.gather(
+            *(follower.reach(end) for follower, end in zip(self._followers, ends, strict=True))
+        )
+        try:
+            async with asyncio.timeout(PROGRESS_DRAIN_SECONDS):
+                await caught_up
+        except TimeoutError:
+            for follower, end in zip(self._followers, ends, strict=True):
+                if follower.position < end:
+                    _LOGGER.error(
+                        "Progress service %s has not seen the last %d records of partition %d",
+                        follower.name,
+                        end - follower.position,
+                        follower.partition,
+                    )
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._threads.close()
+
+
+class _Follower:
+    """One service on one partition."""
+
+    def __init__(
+        self, log: Log, partition: int, service: ProgressService, before: "_Follower | None", threads: Threads
+    ) -> None:
+        self.partition = partition
+        self.name = type(service).__name__
+        self.position = 0
+        self._log = log
+        self._before = before
+        self._run_progress = _awaitable(service.run_progress, threads)
+        self._trace_progress = _awaitable(service.trace_progress, threads)
+        self._place: Place = (-1, 0)
+        self._moved = asyncio.Event()
+        self._left_behind = False
+
+    async def begin(self) -> None:
+        """Fold what is on the log now, without calling the service."""
+        self._view = (await begin(self._log, self.partition)).view
+        end = (await self._log.ends(EVENTS, self.partition)).end
+        while self._view.position < end:
+            for record in await self._log.read(EVENTS, self.partition, self._view.position, end - self._view.position):
+                self._view.fold(record)
+        self._move((end, 0))
+        self.position = end
+
+    async def run(self) -> None:
+        """Call the service with one change after the other, for ever."""
+        reader = self._log.reader(EVENTS, self.partition, self._view.position)
+        try:
+            while True:
+                for record in await reader.next():
+                    accepted = self._view.fold(record)
+                    if accepted is not None:
+                        for index, change in enumerate(changes_of(accepted)):
+                            await self._deliver((record.offset, index), change)
+                    self.position = record.offset + 1
+                    self._move((self.position, 0))
+        except ClosedError:
+            return
+        except RunlineError as error:
+            _LOGGER.error("Progress service %s stops: %s", self.name, error)  # noqa: TRY400 - the text says it all
+        finally:
+            reader.close()
+            # Nobody waits for a service that has stopped.
+            self._move((2**63, 0))
+
+    async def reach(self, position: int) -> None:
+        """Wait until the service has dealt with everything below this offset."""
+        while self.position < position and self._place[0] < 2**63:
+            await self._next_move()
+
+    async def _deliver(self, place: Place, change: Change) -> None:
+        if self._before is not None:
+            await self._before.pass_by(place)
+        delay = PROGRESS_RETRY_SECONDS
+        for attempt in range(1, PROGRESS_ATTEMPTS_MAX + 1):
+            try:
+                if isinstance(change.subject, Run):
+                    await self._run_progress(change.subject)
+                else:
+                    await self._trace_progress(change.subject)
+            except Exception:
+                last = attempt == PROGRESS_ATTEMPTS_MAX
+                _LOGGER.exception(
+                    "Progress service %s failed on event %s, attempt %d of %d%s",
+                    self.name,
+                    change.event_id,
+                    attempt,
+                    PROGRESS_ATTEMPTS_MAX,
+                    "; it goes on with the next change" if last else "",
+                )
+                if not last:
+                    await asyncio.sleep(delay)
+                    delay *= 2
+            else:
+                break
+        self._move((place[0], place[1] + 1))
+
+    async def pass_by(self, place: Place) -> None:
+        """Wait until this service has dealt with a change, or has stalled; then it is no longer waited for."""
+        while self._place <= place:
+            if self._left_behind:
+                return
+            try:
+                async with asyncio.timeout(PROGRESS_STALL_SECONDS):
+                    await self._next_move()
+            except TimeoutError:
+                self._left_behind = True
+                _LOGGER.warning("Progress service %s stalls; the ones after it go on without it", self.name)
+        self._left_behind = False
+
+    async def _next_move(self) -> None:
+        await self._moved.wait()
+
+    def _move(self, place: Place) -> None:
+        self._place = place
+        self._moved.set()
+        self._moved = asyncio.Event()
+
+
+SubjectT = TypeVar("SubjectT", Run, Trace)
+
+
+def _awaitable(function: Callable[[SubjectT], Awaitable[None]], threads: Threads) -> Callable[[SubjectT], Awaitable[None]]:
+    """Let a service be written without async: its methods are then called in a thread."""
+    return function if inspect.iscoroutinefunction(function) else lambda subject: threads(_call, function, subject)
+
+
+def _call(function: Callable[[SubjectT], object], subject: SubjectT) -> None:
+    function(subject)

@@ -1,0 +1,455 @@
+"""The engine as a program uses it: publish workflows, create and start runs, wait for them, ask about them."""
+
+import asyncio
+import threading
+from collections.abc import Coroutine, Mapping, Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Literal, Self, TypeVar
+
+from pydantic import JsonValue
+
+from engine.catalogue import Catalogue, WorkflowVersion
+from engine.context import ContextObject
+from engine.context.values import WireObject
+from engine.core.commands import CancelRun, Command, CreateRun, StartRun, encode
+from engine.core.identity import is_run_id
+from engine.core.state import RunState, RunStatus
+from engine.errors import (
+    ClosedError,
+    LoopRunningError,
+    RunEndedError,
+    RunIdInvalidError,
+    RunNotCreatedError,
+    RunNotFoundError,
+    WaitTimeoutError,
+)
+from engine.executor.executor import Executor
+from engine.history import read_history, run_in, traces_in
+from engine.limits import NODES_RUNNING_MAX
+from engine.log.embedded import EmbeddedLog
+from engine.log.partitioner import partition_of
+from engine.log.port import COMMANDS, Log, Record
+from engine.ports import Clock, Ids, SystemClock, SystemIds
+from engine.progress import ProgressHost, ProgressService
+from engine.registry import Registry
+from engine.run import Run, Trace, run_of
+from engine.waiters import Waiter, Waiters
+from engine.workflow.definition import WorkflowDefinition
+from engine.workflow.loader import load
+from engine.workflow.validation import require_valid
+
+T = TypeVar("T")
+
+SOURCE = "/runline"
+"""The `ce_source` of what this program writes."""
+
+ContextLike = ContextObject | Mapping[str, object]
+
+
+class EngineService:
+    """One process's engine: an executor, and the calls a program makes.
+
+    Made by `EngineService.open`. Use it with `async with` inside an event loop, or with `with` in a program that has
+    none: then the engine runs in a thread of its own, and `synchronously` calls it.
+
+    Attributes:
+        registry: The functions and node types of this process.
+    """
+
+    def __init__(
+        self,
+        location: str | Path | Log,
+        registry: Registry | None,
+        *,
+        progress_services: Sequence[ProgressService] = (),
+        durability: Literal["fsync", "process"] = "fsync",
+        nodes_running_max: int = NODES_RUNNING_MAX,
+        nodes_running_per_workflow_max: int | None = None,
+        clock: Clock | None = None,
+        ids: Ids | None = None,
+    ) -> None:
+        self.registry = Registry() if registry is None else registry
+        self._location = location
+        self._progress_services = tuple(progress_services)
+        self._durability: Literal["fsync", "process"] = durability
+        self._nodes_running_max = nodes_running_max
+        self._nodes_running_per_workflow_max = nodes_running_per_workflow_max
+        self._clock = SystemClock() if clock is None else clock
+        self._ids = SystemIds(self._clock) if ids is None else ids
+        self._waiters = Waiters()
+        self._resources: AsyncExitStack | None = None
+        self._thread: _LoopThread | None = None
+
+    @classmethod
+    def open(
+        cls,
+        location: str | Path | Log,
+        registry: Registry | None = None,
+        *,
+        progress_services: Sequence[ProgressService] = (),
+        durability: Literal["fsync", "process"] = "fsync",
+        nodes_running_max: int = NODES_RUNNING_MAX,
+        nodes_running_per_workflow_max: int | None = None,
+        clock: Clock | None = None,
+        ids: Ids | None = None,
+    ) -> Self:
+        """Return an engine on the log at this place; it begins to work when it is entered.
+
+        Args:
+            location: The directory of an embedded log, made if it is not there; or a log that is open already.
+            registry: Functions, predicates, node types and converters of this process.
+            progress_services: Called with every change of a run or a trace, in this order.
+            durability: `fsync` keeps what was acknowledged through a loss of power. `process` keeps it only through
+                the death of the process, and is faster.
+            nodes_running_max: Nodes that run at once.
+            nodes_running_per_workflow_max: Nodes of one workflow that run at once; None for no such limit.
+            clock: Time; the machine's unless given.
+            ids: New identities; random unless given.
+        """
+        return cls(
+            location,
+            registry,
+            progress_services=progress_services,
+            durability=durability,
+            nodes_running_max=nodes_running_max,
+            nodes_running_per_workflow_max=nodes_running_per_workflow_max,
+            clock=clock,
+            ids=ids,
+        )
+
+    # Beginning and end.
+
+    async def __aenter__(self) -> Self:
+        """Open the log, take over its runs and go on with them.
+
+        Raises:
+            LogLockedError: Another process has the directory open.
+            LogError: The log cannot be opened, read or written.
+        """
+        async with AsyncExitStack() as stack:
+            if isinstance(self._location, str | Path):
+                self._log: Log = await EmbeddedLog.open(self._location, durability=self._durability)
+                stack.push_async_callback(self._log.close)
+            else:
+                self._log = self._location
+            self._catalogue = Catalogue(self._log, self.registry, source=SOURCE, now=self._clock.now)
+            self._progress = ProgressHost(self._log, self._progress_services)
+            await self._progress.start()
+            stack.push_async_callback(self._progress.close)
+            self._executor = Executor(
+                self._log,
+                self._catalogue,
+                self.registry,
+                clock=self._clock,
+                ids=self._ids,
+                listener=self._waiters,
+                source=SOURCE,
+                nodes_running_max=self._nodes_running_max,
+                nodes_running_per_workflow_max=self._nodes_running_per_workflow_max,
+            )
+            stack.push_async_callback(self._executor.close)
+            stack.callback(self._waiters.close)
+            await self._executor.start()
+            self._loop = asyncio.get_running_loop()
+            self._resources = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop. Runs that have not ended go on at the next start."""
+        resources, self._resources = self._resources, None
+        if resources is not None:
+            await resources.aclose()
+
+    def __enter__(self) -> Self:
+        """Start the engine in a thread of its own, for a program without an event loop."""
+        _refuse_inside_loop("with EngineService.open(...)", "Use 'async with'.")
+        self._thread = _LoopThread()
+        try:
+            self._thread.call(self.__aenter__())
+        except BaseException:
+            self._thread.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop the engine and its thread."""
+        assert self._thread is not None
+        try:
+            self._thread.call(self.__aexit__(kind, error, trace))
+        finally:
+            self._thread.close()
+            self._thread = None
+
+    def synchronously(self, call: Coroutine[None, None, T]) -> T:
+        """Block until a call of this engine is done, such as `engine.synchronously(engine.get_run(run_id))`.
+
+        Raises:
+            LoopRunningError: The calling thread runs an event loop, which must not be blocked.
+        """
+        try:
+            _refuse_inside_loop("A blocking call", "Await the asynchronous one instead.")
+            loop = self._opened._loop
+        except BaseException:
+            call.close()
+            raise
+        return asyncio.run_coroutine_threadsafe(call, loop).result()
+
+    @property
+    def trouble(self) -> str:
+        """What keeps the engine from working now, such as a full disk; an empty text when nothing does."""
+        return self._executor.trouble
+
+    # Workflows.
+
+    async def publish_workflow(self, workflow: str | Path | WorkflowDefinition) -> WorkflowVersion:
+        """Publish a workflow, from a YAML or JSON file or as a definition.
+
+        Raises:
+            DefinitionError: It cannot run: all its problems are listed.
+        """
+        definition = workflow if isinstance(workflow, WorkflowDefinition) else load(workflow)
+        require_valid(definition, self.registry, source="" if workflow is definition else str(workflow))
+        return await self._opened._catalogue.publish(definition)
+
+    async def get_workflow_id(self, name: str) -> str:
+        """Return the id of the workflow with this name, exactly.
+
+        Raises:
+            WorkflowNotFoundError: There is none.
+            WorkflowAmbiguousError: There are several.
+        """
+        await self._opened._catalogue.refresh()
+        return self._catalogue.find_id(name)
+
+    # Runs.
+
+    async def create_workflow_run(self, workflow_id: str) -> str:
+        """Create a run of the newest version of a workflow and return its id. It is `Created` and does not run yet.
+
+        Raises:
+            WorkflowNotFoundError: No workflow has this id.
+            DefinitionError: The workflow cannot run with what is registered in this process.
+        """
+        version = await self._runnable(workflow_id)
+        command = CreateRun(id=self._ids.nonce(), run=self._ids.run_id(), workflow=workflow_id, version=version)
+        await self._decided(command, until_end=False)
+        return command.run
+
+    async def start_workflow_run_and_wait(
+        self, run_id: str, context: ContextLike | None = None, timeout: float | None = None
+    ) -> Run:
+        """Start a created run and wait until it has ended.
+
+        A failed or cancelled run is a status of what is returned, never an exception.
+
+        Args:
+            run_id: The run.
+            context: The initial context; empty unless given.
+            timeout: Seconds to wait; None waits as long as it takes.
+
+        Raises:
+            RunNotFoundError: No run has this id.
+            RunNotCreatedError: The run was started before.
+            ContextError: The context cannot be stored.
+            WaitTimeoutError: The run did not end in time; it goes on.
+        """
+        command = await self._start_command(run_id, context)
+        return run_of(await self._decided(command, until_end=True, timeout=timeout))
+
+    async def start_workflow_run_and_notify(self, run_id: str, context: ContextLike | None = None) -> None:
+        """Start a created run and return as soon as its start is on the log; progress services hear of its end.
+
+        Raises:
+            RunNotFoundError: No run has this id.
+            RunNotCreatedError: The run was started before.
+            ContextError: The context cannot be stored.
+        """
+        await self._decided(await self._start_command(run_id, context), until_end=False)
+
+    def start_workflow_run_synchronously(
+        self, run_id: str, context: ContextLike | None = None, timeout: float | None = None
+    ) -> Run:
+        """Start a created run and block the calling thread until it has ended; see `start_workflow_run_and_wait`.
+
+        Raises:
+            LoopRunningError: The calling thread runs an event loop, which must not be blocked.
+        """
+        return self.synchronously(self.start_workflow_run_and_wait(run_id, context, timeout))
+
+    async def run_workflow(
+        self, workflow_id: str, context: ContextLike | None = None, timeout: float | None = None
+    ) -> Run:
+        """Create a run of the newest version of a workflow, start it and wait until it has ended: one command.
+
+        Raises:
+            WorkflowNotFoundError: No workflow has this id.
+            DefinitionError: The workflow cannot run with what is registered in this process.
+            ContextError: The context cannot be stored.
+            WaitTimeoutError: The run did not end in time; it goes on.
+        """
+        version = await self._runnable(workflow_id)
+        command = StartRun(
+            id=self._ids.nonce(),
+            run=self._ids.run_id(),
+            workflow=workflow_id,
+            version=version,
+            context=self._wire(context),
+        )
+        return run_of(await self._decided(command, until_end=True, timeout=timeout))
+
+    async def wait_for_workflow_run(self, run_id: str, timeout: float | None = None) -> Run:
+        """Wait until a run has ended, whoever started it; a run that has ended is returned at once.
+
+        Raises:
+            RunNotFoundError: No run has this id.
+            WaitTimeoutError: The run did not end in time; it goes on.
+        """
+        waiter = Waiter(None, until_end=True)
+        # Registered before looking, so that an end between the two is not missed.
+        self._waiters.add(_checked(run_id), waiter)
+        try:
+            run = await self.get_run(run_id)
+            if run.run_status.terminal:
+                return run
+            return run_of(await _within(waiter, run_id, timeout))
+        finally:
+            self._waiters.remove(run_id, waiter)
+
+    async def cancel_workflow_run(self, run_id: str, reason: str = "") -> None:
+        """Cancel a run. Its functions are told; what they return afterwards is ignored.
+
+        Raises:
+            RunNotFoundError: No run has this id.
+            RunEndedError: The run has ended.
+        """
+        run = await self.get_run(run_id)
+        if run.run_status.terminal:
+            raise RunEndedError(f"Expected a run that goes on, but {run_id} is in {run.run_status.value}.")
+        await self._decided(CancelRun(id=self._ids.nonce(), run=run_id, reason=reason), until_end=False)
+
+    async def get_run(self, run_id: str) -> Run:
+        """Return a run as it stands now.
+
+        Raises:
+            RunIdInvalidError: The text is no run id.
+            RunNotFoundError: No run has this id.
+        """
+        state = self._opened._executor.state(_checked(run_id))
+        if state is not None:
+            return run_of(state)
+        run = run_in(await read_history(self._log, run_id))
+        if run is None:
+            raise RunNotFoundError(f"Expected the id of a run, but no run has the id {run_id}.")
+        return run
+
+    async def get_traces(self, run_id: str) -> list[Trace]:
+        """Return a run's traces as they stand now, in the order in which they began.
+
+        Raises:
+            RunIdInvalidError: The text is no run id.
+            RunNotFoundError: No run has this id.
+        """
+        history = await read_history(self._opened._log, _checked(run_id))
+        if not history:
+            raise RunNotFoundError(f"Expected the id of a run, but no run has the id {run_id}.")
+        return traces_in(history)
+
+    # Inside.
+
+    @property
+    def _opened(self) -> Self:
+        if self._resources is None:
+            raise ClosedError("The engine is not open.", hint="Use it inside 'async with EngineService.open(...)'.")
+        return self
+
+    async def _runnable(self, workflow_id: str) -> str:
+        catalogue = self._opened._catalogue
+        await catalogue.refresh()
+        definition = catalogue.newest(workflow_id)
+        plan = catalogue.plan(workflow_id, definition.version)
+        assert plan is not None
+        if any(node.missing for node in plan.nodes.values()):
+            require_valid(definition, self.registry, source=workflow_id)
+        return definition.version
+
+    async def _start_command(self, run_id: str, context: ContextLike | None) -> StartRun:
+        run = await self.get_run(run_id)
+        if run.run_status is not RunStatus.CREATED:
+            raise RunNotCreatedError(
+                f"Expected a run in Created, but {run_id} is in {run.run_status.value}.",
+                hint="Create a new run, or wait for this one with wait_for_workflow_run.",
+            )
+        return StartRun(id=self._ids.nonce(), run=run_id, context=self._wire(context))
+
+    def _wire(self, context: ContextLike | None) -> dict[str, JsonValue]:
+        if context is None:
+            return {}
+        if not isinstance(context, ContextObject):
+            given = context
+            context = ContextObject(self.registry.converters)
+            for name, value in given.items():
+                context[name] = value
+        return context.to_wire()
+
+    async def _decided(self, command: Command, *, until_end: bool, timeout: float | None = None) -> RunState:
+        """Append a command and wait for what becomes of it, or of the run it starts."""
+        waiter = Waiter(command.id, until_end=until_end)
+        run_id = command.run
+        self._waiters.add(run_id, waiter)
+        try:
+            partition = partition_of(run_id, self._log.partitions)
+            record = Record(run_id, encode(command), {"ce_type": command.type, "ce_id": command.id})
+            self._log.send(COMMANDS, partition, record, waiter.failed)
+            return await _within(waiter, run_id, timeout)
+        finally:
+            self._waiters.remove(run_id, waiter)
+
+
+async def _within(waiter: Waiter, run_id: str, timeout: float | None) -> RunState:
+    if timeout is None:
+        return await waiter.future
+    try:
+        async with asyncio.timeout(timeout):
+            return await waiter.future
+    except TimeoutError:
+        raise WaitTimeoutError(
+            f"Run {run_id} did not end within {timeout} s; it goes on.",
+            hint="Wait for it again with wait_for_workflow_run.",
+        ) from None
+
+
+def _checked(run_id: str) -> str:
+    if not is_run_id(run_id):
+        raise RunIdInvalidError(f"Expected a run id, a UUID of version 7 in lower case, but found {run_id[:80]!r}.")
+    return run_id
+
+
+def _refuse_inside_loop(what: str, hint: str) -> None:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    raise LoopRunningError(f"{what} would block the event loop that runs in this thread.", hint=hint)
+
+
+class _LoopThread:
+    """An event loop in a thread of its own."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="runline-engine", daemon=True)
+        self._thread.start()
+
+    def call(self, call: Coroutine[None, None, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(call, self._loop).result()
+
+    def close(self) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()

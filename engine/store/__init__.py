@@ -1,0 +1,1 @@
+"""Stores: bytes under ordered keys, on disk; the only package that knows RocksDB."""

@@ -1,0 +1,326 @@
+"""The store on RocksDB. The only module that imports rocksdict.
+
+rocksdict's `items`, `keys` and `values` end quietly at a damaged block; only an iterator's `status` raises. So
+iterators are the only way to scan here, and none outlives its call: they pin files and memory, and an object that is
+still alive keeps the directory locked.
+"""
+
+import math
+import shutil
+import tempfile
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from rocksdict import (
+    AccessType,
+    BlockBasedOptions,
+    Cache,
+    Checkpoint,
+    ColumnFamily,
+    DbClosedError,
+    DBCompressionType,
+    DBRecoveryMode,
+    Options,
+    Rdict,
+    ReadOptions,
+    WriteBatch,
+)
+
+from engine.errors import ClosedError
+from engine.limits import STORE_CACHE_BYTES, STORE_FILES_OPEN_MAX, STORE_MEMORY_BYTES, STORE_WAL_BYTES
+from engine.store.errors import StoreDamagedError, StoreError, StoreFullError, StoreLockedError
+from engine.store.port import Batch, Row
+
+_DEFAULT: Final = "default"
+"""The family that every RocksDB database has."""
+_BLOCK_BYTES: Final = 16 * 1024
+_BLOOM_BITS: Final = 10
+_LOG_FILES: Final = 4
+_LOG_FILE_BYTES: Final = 1024 * 1024
+_LOCKED: Final = ("lock hold by current process", "Resource temporarily unavailable", "No locks available")
+_FULL: Final = ("No space left on device", "File too large", "Disk quota exceeded", "SpaceLimit")
+_REFUSED: Final = ("Permission denied", "Read-only file system", "Operation not permitted", "Too many open files")
+_DAMAGED: Final = ("Corruption", "No such file or directory", "does not exist", "Invalid argument", "Not implemented")
+
+_shared_cache: Final[list[Cache]] = []
+_shared_cache_lock: Final = threading.Lock()
+
+
+class RocksBatch:
+    """Puts and deletes for one `RocksStore.write`."""
+
+    def __init__(self, families: dict[str, ColumnFamily]) -> None:
+        self._families = families
+        self.operations = WriteBatch(raw_mode=True)
+
+    def put(self, family: str, key: bytes, value: bytes) -> None:
+        """Set the value of a key."""
+        self.operations.put(key, value, self._families[family])
+
+    def delete(self, family: str, key: bytes) -> None:
+        """Remove a key; it need not be there."""
+        self.operations.delete(key, self._families[family])
+
+
+class RocksStore:
+    """A store in one directory, written by one process.
+
+    Use `open` or `open_reading`.
+    """
+
+    def __init__(self, directory: Path, families: Sequence[str], *, reading: bool) -> None:
+        self._directory = directory
+        self._wanted = tuple(families)
+        self._reading = reading
+        self._scratch: str | None = None
+        self._database: Rdict | None = None
+        self._families: dict[str, Rdict] = {}
+        self._handles: dict[str, ColumnFamily] = {}
+
+    @classmethod
+    def open(cls, directory: Path, families: Sequence[str], *, create: bool = True) -> "RocksStore":
+        """Open a store for reading and writing.
+
+        Args:
+            directory: Where it is or will be.
+            families: The families that are used; missing ones are made.
+            create: Whether to make the store where there is none; otherwise a missing one counts as damaged.
+
+        Raises:
+            StoreLockedError: It is open for writing already.
+            StoreDamagedError: Its files are not what was written.
+            StoreError: The operating system refuses.
+        """
+        store = cls(directory, families, reading=False)
+        if create:
+            try:
+                directory.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise _translated(error, directory) from error
+        store._connect(create=create)
+        return store
+
+    @classmethod
+    def open_reading(cls, directory: Path, families: Sequence[str]) -> "RocksStore":
+        """Open a store for reading beside the process that writes it; `refresh` shows what it wrote since.
+
+        Raises:
+            StoreDamagedError: There is no store, or its files are not what was written.
+            StoreError: The operating system refuses.
+        """
+        store = cls(directory, families, reading=True)
+        store._connect(create=False)
+        return store
+
+    @property
+    def directory(self) -> Path:
+        """Where the store is."""
+        return self._directory
+
+    def get(self, family: str, key: bytes) -> bytes | None:
+        """Return the value of a key, or None."""
+        try:
+            value: bytes | None = self._families[family].get(key)
+        except Exception as error:
+            raise self._failure(error) from error
+        return value
+
+    def scan(
+        self,
+        family: str,
+        start: bytes,
+        end: bytes | None,
+        *,
+        limit: int,
+        bytes_max: int | None = None,
+        reverse: bool = False,
+    ) -> list[Row]:
+        """Return rows with start <= key < end in order of their keys, all of them checked against damage."""
+        options = ReadOptions()
+        if start:
+            options.set_iterate_lower_bound(start)
+        if end is not None:
+            options.set_iterate_upper_bound(end)
+        room: float = math.inf if bytes_max is None else bytes_max
+        rows: list[Row] = []
+        try:
+            iterator = self._families[family].iter(options)
+            try:
+                if reverse:
+                    iterator.seek_to_last()
+                else:
+                    iterator.seek(start)
+                while len(rows) < limit and room > 0 and iterator.valid():
+                    row: Row = (iterator.key(), iterator.value())
+                    rows.append(row)
+                    room -= len(row[1])
+                    if reverse:
+                        iterator.prev()
+                    else:
+                        iterator.next()
+                iterator.status()
+            finally:
+                # A traceback keeps this frame, and with it the iterator, which would keep the directory locked.
+                del iterator
+        except Exception as error:
+            raise self._failure(error) from error
+        return rows
+
+    def batch(self) -> RocksBatch:
+        """Return an empty batch."""
+        return RocksBatch(self._handles)
+
+    def write(self, batch: Batch) -> None:
+        """Apply a batch, all of it or nothing; it survives the death of the process, and after `flush` power loss."""
+        assert isinstance(batch, RocksBatch), "a batch belongs to the store that made it"
+        try:
+            self._opened().write(batch.operations)
+        except Exception as error:
+            raise self._failure(error) from error
+
+    def flush(self) -> None:
+        """Make everything written so far survive power loss."""
+        try:
+            self._opened().flush_wal(True)
+        except Exception as error:
+            raise self._failure(error) from error
+
+    def refresh(self) -> None:
+        """See what the writer wrote since, in a store opened for reading beside it; nothing to do in others."""
+        if self._reading:
+            try:
+                self._opened().try_catch_up_with_primary()
+            except Exception as error:
+                raise self._failure(error) from error
+
+    def checkpoint(self, directory: Path) -> None:
+        """Put a copy of the store as it is now into a new directory; files are shared where the disk allows it."""
+        try:
+            Checkpoint(self._opened()).create_checkpoint(str(directory))
+        except Exception as error:
+            raise self._failure(error) from error
+
+    def reopen(self) -> None:
+        """Close and open again, which is how RocksDB gets over a failed write.
+
+        Raises:
+            StoreError: It cannot be opened now; this may be tried again.
+        """
+        with suppress(StoreError):
+            self.close()
+        self._connect(create=False)
+
+    def close(self) -> None:
+        """Make everything written survive power loss, and let go of the directory. Closing twice is allowed."""
+        database, self._database = self._database, None
+        families, self._families = self._families, {}
+        self._handles.clear()
+        failure: StoreError | None = None
+        if database is not None:
+            closings = [*(family.close for family in families.values()), database.close]
+            if not self._reading:
+                closings.insert(0, lambda: database.flush_wal(True))
+            for closing in closings:
+                try:
+                    closing()
+                except Exception as error:  # noqa: BLE001 rocksdict raises plain Exception; the rest must be closed
+                    failure = failure or _translated(error, self._directory)
+        if self._scratch is not None:
+            shutil.rmtree(self._scratch, ignore_errors=True)
+            self._scratch = None
+        if failure is not None:
+            raise failure
+
+    def _connect(self, *, create: bool) -> None:
+        path = str(self._directory)
+        options = _database_options(create=create, reading=self._reading)
+        try:
+            exists = (self._directory / "CURRENT").exists()
+            names = {_DEFAULT, *self._wanted, *(Rdict.list_cf(path, options) if exists else ())}
+            self._database = Rdict(
+                path,
+                options,
+                column_families={name: _family_options() for name in sorted(names)},
+                access_type=self._access(),
+            )
+            for name in self._wanted:
+                self._families[name] = self._database.get_column_family(name)
+                self._handles[name] = self._database.get_column_family_handle(name)
+        except Exception as error:
+            with suppress(StoreError):
+                self.close()
+            raise _translated(error, self._directory) from error
+
+    def _access(self) -> AccessType:
+        if not self._reading:
+            return AccessType.read_write()
+        self._scratch = tempfile.mkdtemp(prefix="runline-reading-")
+        return AccessType.secondary(self._scratch)
+
+    def _opened(self) -> Rdict:
+        if self._database is None:
+            raise ClosedError(f"the store {self._directory} was closed.")
+        return self._database
+
+    def _failure(self, error: Exception) -> Exception:
+        if isinstance(error, ClosedError | DbClosedError) or self._database is None:
+            return ClosedError(f"the store {self._directory} was closed.")
+        return _translated(error, self._directory)
+
+
+def _cache() -> Cache:
+    with _shared_cache_lock:
+        if not _shared_cache:
+            _shared_cache.append(Cache(STORE_CACHE_BYTES))
+        return _shared_cache[0]
+
+
+def _database_options(*, create: bool, reading: bool) -> Options:
+    options = Options(raw_mode=True)
+    options.create_if_missing(create)
+    options.create_missing_column_families(not reading)
+    options.set_wal_recovery_mode(DBRecoveryMode.tolerate_corrupted_tail_records())
+    options.set_paranoid_checks(True)
+    options.set_max_total_wal_size(STORE_WAL_BYTES)
+    options.set_db_write_buffer_size(STORE_MEMORY_BYTES)
+    # A reader beside the writer must hold the files that the writer removes.
+    options.set_max_open_files(-1 if reading else STORE_FILES_OPEN_MAX)
+    options.set_keep_log_file_num(_LOG_FILES)
+    options.set_max_log_file_size(_LOG_FILE_BYTES)
+    options.set_stats_dump_period_sec(0)
+    options.set_stats_persist_period_sec(0)
+    return options
+
+
+def _family_options() -> Options:
+    table = BlockBasedOptions()
+    table.set_block_cache(_cache())
+    table.set_cache_index_and_filter_blocks(True)
+    table.set_pin_l0_filter_and_index_blocks_in_cache(True)
+    table.set_block_size(_BLOCK_BYTES)
+    table.set_bloom_filter(_BLOOM_BITS, False)
+    options = Options(raw_mode=True)
+    options.set_block_based_table_factory(table)
+    options.set_write_buffer_size(STORE_MEMORY_BYTES // 2)
+    options.set_compression_type(DBCompressionType.lz4())
+    options.set_bottommost_compression_type(DBCompressionType.zstd())
+    return options
+
+
+def _translated(error: Exception, directory: Path) -> StoreError:
+    """Return our error for one of RocksDB's or the operating system's, which differ by text alone."""
+    text = str(error)
+    if any(part in text for part in _LOCKED):
+        return StoreLockedError(f"expected nobody else to write the store {directory}, but it is open for writing.")
+    if any(part in text for part in _FULL):
+        return StoreFullError(
+            f"there is no space left for the store {directory}: {text}.", hint="Make space; nothing else is needed."
+        )
+    if any(part in text for part in _REFUSED):
+        return StoreError(f"the store {directory} cannot be used: {text}.", hint="Check its owner and permissions.")
+    if any(part in text for part in _DAMAGED):
+        return StoreDamagedError(f"the store {directory} is damaged: {text}.")
+    return StoreError(f"the store {directory} cannot be used: {text}.")

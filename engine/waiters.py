@@ -1,0 +1,124 @@
+"""Waiters: futures of callers who wait for what becomes of a command or a run."""
+
+import asyncio
+
+from engine.core.commands import Command
+from engine.core.rejection import OUTSIDE_WINDOW, RUN_ENDED, RUN_NOT_CREATED, RUN_UNKNOWN, WORKFLOW_UNKNOWN, Rejection
+from engine.core.state import RunState
+from engine.core.view import Accepted
+from engine.errors import (
+    ClosedError,
+    CommandRefusedError,
+    LogError,
+    RunEndedError,
+    RunlineError,
+    RunNotCreatedError,
+    RunNotFoundError,
+    WorkflowNotFoundError,
+)
+from engine.executor.partition import Listener
+
+_ERRORS: dict[str, type[RunlineError]] = {
+    RUN_UNKNOWN: RunNotFoundError,
+    RUN_ENDED: RunEndedError,
+    RUN_NOT_CREATED: RunNotCreatedError,
+    WORKFLOW_UNKNOWN: WorkflowNotFoundError,
+    OUTSIDE_WINDOW: CommandRefusedError,
+}
+
+
+class Waiter:
+    """Waits for one run: for a command to be decided, or on until the run has ended.
+
+    Attributes:
+        future: Gives the run's state; raises when the command is refused or somebody else started the run.
+    """
+
+    __slots__ = ("_command", "_until_end", "future")
+
+    def __init__(self, command: str | None, *, until_end: bool) -> None:
+        self._command = command
+        self._until_end = until_end
+        self.future: asyncio.Future[RunState] = asyncio.get_running_loop().create_future()
+
+    def accepted(self, accepted: Accepted) -> None:
+        """Look at a commit of the run."""
+        if self.future.done():
+            return
+        state = accepted.after
+        if self._command is not None:
+            self._look_for_command(self._command, accepted)
+        if self._command is None and (state.status.terminal or not self._until_end):
+            self.future.set_result(state)
+
+    def rejected(self, command: str, rejection: Rejection) -> None:
+        """Look at a refusal."""
+        if command == self._command and not self.future.done():
+            self.future.set_exception(_error(rejection.code, rejection.reason))
+
+    def failed(self, error: LogError) -> None:
+        """Hear that the command was not written, or may not have been."""
+        if not self.future.done():
+            self.future.set_exception(error)
+
+    def _look_for_command(self, command: str, accepted: Accepted) -> None:
+        for event in accepted.value["events"]:
+            by = event.get("command")
+            if by == command:
+                if event["type"] == "command.refused":
+                    self.future.set_exception(_error(event["code"], event["reason"]))
+                    return
+                self._command = None
+            elif event["type"] == "run.started":
+                self.future.set_exception(
+                    RunNotCreatedError(
+                        f"Expected run {accepted.after.run_id} to be in Created, but somebody else has started it.",
+                        hint="Wait for it with wait_for_workflow_run.",
+                    )
+                )
+                return
+
+
+class Waiters(Listener):
+    """All waiters of this process."""
+
+    def __init__(self) -> None:
+        self._by_run: dict[str, list[Waiter]] = {}
+
+    def __len__(self) -> int:
+        """Return how many callers wait."""
+        return sum(map(len, self._by_run.values()))
+
+    def add(self, run_id: str, waiter: Waiter) -> None:
+        """Begin to look at a run's commits on behalf of a waiter."""
+        self._by_run.setdefault(run_id, []).append(waiter)
+
+    def remove(self, run_id: str, waiter: Waiter) -> None:
+        """Stop looking; a waiter that gave up leaves nothing behind."""
+        waiters = self._by_run[run_id]
+        waiters.remove(waiter)
+        if not waiters:
+            del self._by_run[run_id]
+
+    def accepted(self, accepted: Accepted) -> None:
+        """Tell the run's waiters of a commit."""
+        for waiter in self._by_run.get(accepted.after.run_id, ()):
+            waiter.accepted(accepted)
+
+    def rejected(self, command: Command, rejection: Rejection) -> None:
+        """Tell the run's waiters of a refusal."""
+        for waiter in self._by_run.get(command.run, ()):
+            waiter.rejected(command.id, rejection)
+
+    def close(self) -> None:
+        """Let every waiter raise ClosedError."""
+        for waiters in self._by_run.values():
+            for waiter in waiters:
+                if not waiter.future.done():
+                    waiter.future.set_exception(
+                        ClosedError("The engine was closed while this call waited.", hint="The run goes on at the next start.")
+                    )
+
+
+def _error(code: str, reason: str) -> RunlineError:
+    return _ERRORS.get(code, CommandRefusedError)(f"{reason[:1].upper()}{reason[1:]}.")

@@ -1,0 +1,1 @@
+"""Workflows as data: the definition, how it is read, built and checked."""
