@@ -31,8 +31,12 @@ PATH_SEGMENTS_MAX: Final = 64
 # Workflow definitions.
 DEFINITION_BYTES_MAX: Final = 512 * 1024
 """Bytes of a definition, as the file and as canonical JSON: both fit one record."""
+DEFINITION_DEPTH_MAX: Final = 100
+"""Containers inside each other in a definition's file; a node's configuration has its own, lower limit."""
 DEFINITION_NODES_MAX: Final = 5_000
 DEFINITION_CONNECTIONS_MAX: Final = 20_000
+FINDINGS_MAX: Final = 100
+"""Problems of one definition that are listed; more are only counted as more."""
 NODE_EXECUTIONS_DEFAULT: Final = 1_000
 """Node executions of one run when its workflow names no limit of its own."""
 NODE_EXECUTIONS_MAX: Final = 100_000

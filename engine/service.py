@@ -391,10 +391,7 @@ class EngineService:
         if context is None:
             return {}
         if not isinstance(context, ContextObject):
-            given = context
-            context = ContextObject(self.registry.converters)
-            for name, value in given.items():
-                context[name] = value
+            context = ContextObject(context, converters=self.registry.converters)
         return context.to_wire()
 
     async def _decided(self, command: Command, *, until_end: bool, timeout: float | None = None) -> RunState:

@@ -5,7 +5,7 @@ from typing import ClassVar, Final, Self, TypeVar, cast, overload
 
 from engine.context.converters import Converters
 from engine.context.encoding import WireBacked, decode, encode, is_container
-from engine.context.kinds import fits, matched
+from engine.context.kinds import classes, fits, matched
 from engine.context.paths import check_settable, nested, parse, unreachable
 from engine.context.printing import printed
 from engine.context.refusals import too_deep
@@ -133,7 +133,12 @@ class Container(WireBacked):
     @overload
     def try_get(self, path: str, kind: object = object, /, default: object = None) -> object: ...
     def try_get(self, path: str, kind: object = object, /, default: object = None) -> object:
-        """Return the value at a path, or the default wherever `get` would raise."""
+        """Return the value at a path, or the default wherever `get` would raise.
+
+        Raises:
+            ContextTypeError: The kind is neither a class nor a union of classes.
+        """
+        classes(kind)
         try:
             value = self._find(parse(path))
             return value if fits(value, kind) else default
@@ -174,9 +179,9 @@ class Container(WireBacked):
                 raise unreachable(inner, segments, position + 1)
             holder = holder._child(segments[position], cast("WireObject | WireList", inner))
             position += 1
-        if not holder._takes(segments[position]):
-            raise unreachable(holder._wire, segments, position)
-        holder._put(segments[position], nested(segments, position + 1, wire) if position < last else wire)
+        if not holder._takes(segments[position]):  # noqa: SLF001 - of its own class
+            raise unreachable(holder._wire, segments, position)  # noqa: SLF001 - of its own class
+        holder._put(segments[position], nested(segments, position + 1, wire) if position < last else wire)  # noqa: SLF001 - of its own class
 
     def try_set(self, path: str, value: object, /) -> bool:
         """Put a value at a path and return True; return False, with nothing changed, wherever `set` would raise."""
@@ -193,21 +198,21 @@ class Container(WireBacked):
             holder = self._holder(segments)
         except ContextError:
             return False
-        if holder._peek(segments[-1]) is MISSING:
+        if holder._peek(segments[-1]) is MISSING:  # noqa: SLF001 - of its own class
             return False
-        holder._drop(segments[-1])
+        holder._drop(segments[-1])  # noqa: SLF001 - of its own class
         return True
 
     def _find(self, segments: tuple[str | int, ...]) -> object:
         """Return the value at the segments."""
         holder = self if len(segments) == 1 else self._holder(segments)
         segment = segments[-1]
-        wire = holder._peek(segment)
+        wire = holder._peek(segment)  # noqa: SLF001 - of its own class
         if wire is MISSING:
-            raise unreachable(holder._wire, segments, len(segments) - 1)
+            raise unreachable(holder._wire, segments, len(segments) - 1)  # noqa: SLF001 - of its own class
         if type(wire) is dict:
-            return decode(wire, self._converters, segments) if TYPE in wire else holder._child(segment, wire)
-        return holder._child(segment, wire) if type(wire) is list else wire
+            return decode(wire, self._converters, segments) if TYPE in wire else holder._child(segment, wire)  # noqa: SLF001 - of its own class
+        return holder._child(segment, wire) if type(wire) is list else wire  # noqa: SLF001 - of its own class
 
     def _holder(self, segments: tuple[str | int, ...]) -> "Container":
         """Return the container that the last segment is looked for in."""
@@ -234,7 +239,7 @@ class Container(WireBacked):
             children = self._children = {}
         child = children.get(segment)
         if child is None:
-            child = children[segment] = _CLASSES[type(wire)]._over(wire, self._converters, self._depth + 1)
+            child = children[segment] = _CLASSES[type(wire)]._over(wire, self._converters, self._depth + 1)  # noqa: SLF001 - of its own class
         return child
 
     def _encoded(self, segment: str | int, value: object) -> Wire:

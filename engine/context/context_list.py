@@ -1,12 +1,17 @@
 """ContextList: values in order, inside a context."""
 
 from collections.abc import Iterable, Iterator, MutableSequence
-from typing import Self, SupportsIndex, cast, overload
+from typing import TYPE_CHECKING, Self, SupportsIndex, cast, overload
 
 from engine.context.container import Container
 from engine.context.converters import Converters
 from engine.context.errors import ContextIndexError
 from engine.context.values import MISSING, Missing, Wire, WireList
+
+if TYPE_CHECKING:
+    Slice = slice[SupportsIndex | None, SupportsIndex | None, SupportsIndex | None]
+else:
+    Slice = slice  # cannot be subscribed while Python 3.11 runs
 
 
 class ContextList(Container, MutableSequence[object], wire=list):
@@ -49,14 +54,14 @@ class ContextList(Container, MutableSequence[object], wire=list):
         Raises:
             ContextValueError: A context cannot hold the value; the subclass says why.
         """
-        position = range(len(self._wire) + 1)[slice(index, None)].start
+        position = range(len(self._wire))[index:].start
         self._splice(slice(position, position), [self._encoded(position, value)])
 
     @overload
     def __getitem__(self, index: SupportsIndex) -> object: ...
     @overload
-    def __getitem__(self, index: slice) -> "ContextList": ...
-    def __getitem__(self, index: SupportsIndex | slice) -> object:
+    def __getitem__(self, index: Slice) -> "ContextList": ...
+    def __getitem__(self, index: SupportsIndex | Slice) -> object:
         if isinstance(index, slice):
             return ContextList.from_wire(self.to_wire()[index], self._converters)
         position = self._position(index)
@@ -65,8 +70,8 @@ class ContextList(Container, MutableSequence[object], wire=list):
     @overload
     def __setitem__(self, index: SupportsIndex, value: object) -> None: ...
     @overload
-    def __setitem__(self, index: slice, value: Iterable[object]) -> None: ...
-    def __setitem__(self, index: SupportsIndex | slice, value: object) -> None:
+    def __setitem__(self, index: Slice, value: Iterable[object]) -> None: ...
+    def __setitem__(self, index: SupportsIndex | Slice, value: object) -> None:
         if isinstance(index, slice):
             items = list(cast("Iterable[object]", value))
             self._splice(index, [self._encoded(number, item) for number, item in enumerate(items)])
@@ -74,11 +79,9 @@ class ContextList(Container, MutableSequence[object], wire=list):
             position = self._position(index)
             self._put(position, self._encoded(position, value))
 
-    def __delitem__(self, index: SupportsIndex | slice) -> None:
+    def __delitem__(self, index: SupportsIndex | Slice) -> None:
         if isinstance(index, slice):
-            chosen = range(len(self._wire))[index]
-            for position in sorted(chosen, reverse=True):
-                self._drop(position)
+            self._splice(index, None)
         else:
             self._drop(self._position(index))
 
@@ -110,12 +113,12 @@ class ContextList(Container, MutableSequence[object], wire=list):
             ) from None
 
     def _peek(self, segment: str | int) -> Wire | Missing:
-        if segment.__class__ is int and cast("int", segment) < len(self._wire):
-            return self._wire[cast("int", segment)]
+        if segment.__class__ is int and segment < len(self._wire):
+            return self._wire[segment]
         return MISSING
 
     def _takes(self, segment: str | int) -> bool:
-        return segment.__class__ is int and cast("int", segment) <= len(self._wire)
+        return segment.__class__ is int and segment <= len(self._wire)
 
     def _put(self, segment: str | int, wire: Wire) -> None:
         index = cast("int", segment)
@@ -129,13 +132,19 @@ class ContextList(Container, MutableSequence[object], wire=list):
 
     def _drop(self, segment: str | int) -> None:
         index = cast("int", segment)
-        self._splice(slice(index, index + 1), [])
+        self._splice(slice(index, index + 1), None)
 
-    def _splice(self, place: slice, items: WireList) -> None:
-        """Replace a part by other items; the containers that were handed out move along with theirs."""
-        children = self._children
-        if children:
-            handed_out = [children.get(index) for index in range(len(self._wire))]
-            handed_out[place] = [None] * len(items)
+    def _splice(self, place: Slice, items: WireList | None) -> None:
+        """Replace a part by other items, or remove it; the containers that were handed out move along with theirs."""
+        if self._children:
+            handed_out = [self._children.get(index) for index in range(len(self._wire))]
+            if items is None:
+                del handed_out[place]
+            else:
+                handed_out[place] = [None] * len(items)
             self._children = {index: child for index, child in enumerate(handed_out) if child is not None}
-        cast("WireList", self._writable())[place] = items
+        wire = cast("WireList", self._writable())
+        if items is None:
+            del wire[place]
+        else:
+            wire[place] = items

@@ -43,7 +43,7 @@ class ContextObject(Container, MutableMapping[str, object], wire=dict):  # type:
         """Return a context over a wire form, at once: nothing is read or copied.
 
         Args:
-            wire: Valid, as `engine.context.check.check_wire` finds out; is never changed, neither here nor by the caller.
+            wire: Valid (`engine.context.check.check_wire` finds out); is never changed, neither here nor by the caller.
             converters: The registry of custom types.
         """
         return cls._over(wire, converters, 1)
@@ -115,7 +115,7 @@ class ContextObject(Container, MutableMapping[str, object], wire=dict):  # type:
     __hash__ = None  # type: ignore[assignment]  # it can change
 
     def _peek(self, segment: str | int) -> Wire | Missing:
-        return self._wire.get(segment, MISSING)  # type: ignore[call-overload, no-any-return]  # an index is no name
+        return self._wire.get(segment, MISSING)  # type: ignore[arg-type]  # an index is no name
 
     def _takes(self, segment: str | int) -> bool:
         return segment.__class__ is str

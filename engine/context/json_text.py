@@ -1,7 +1,6 @@
 """JSON text: a whole context as a text, for people, databases and other programs."""
 
 import json
-from typing import NoReturn, cast
 
 import orjson
 
@@ -9,7 +8,7 @@ from engine.context.check import check_limits, check_wire
 from engine.context.converters import Converters
 from engine.context.errors import ContextIntegerError, ContextJSONError
 from engine.context.values import WireObject
-from engine.limits import INTEGER_MAX
+from engine.limits import INTEGER_MAX, INTEGER_MIN
 
 
 def write_json(wire: WireObject) -> str:
@@ -57,6 +56,6 @@ def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 def _integer(digits: str) -> int:
     # Python converts no more than some thousands of digits; none of those would fit.
-    if len(digits) > len(str(INTEGER_MAX)) + 1:
-        raise ContextIntegerError(f"expected integers of signed 64 bits, but found {digits[:40]!r}.")
+    if len(digits) > len(str(INTEGER_MIN)) or not INTEGER_MIN <= int(digits) <= INTEGER_MAX:
+        raise ContextIntegerError(f"expected integers of signed 64 bits, but found {digits:.40}.")
     return int(digits)

@@ -4,6 +4,7 @@ A value is of a built-in type only when that is exactly its type: a bool is no i
 no date. For any other class its subclasses fit too; everything is an `object`. None fits `None` and `X | None`.
 """
 
+from collections.abc import Hashable
 from functools import lru_cache
 from types import NoneType, UnionType
 from typing import Final, TypeVar, Union, cast, get_args, get_origin
@@ -17,7 +18,7 @@ _EXACT: Final = frozenset({NoneType, bool, int, float, str, *BY_TYPE})
 
 
 @lru_cache(maxsize=1024)
-def classes(kind: object) -> tuple[type, ...]:
+def classes(kind: Hashable) -> tuple[type, ...]:
     """Return the classes that are asked for: one, or those of a union.
 
     Raises:
@@ -41,7 +42,7 @@ def matched(value: object, kind: type[T], path: str) -> T:
     """
     if fits(value, kind):
         return cast("T", value)
-    wanted = " | ".join(found.__name__ for found in classes(kind))
+    wanted = " | ".join(found.__name__ for found in classes(cast("Hashable", kind)))
     hint = ""
     if wanted in {"dict", "list"}:
         hint = f"An object is got as ContextObject, a list as ContextList; {wanted}(...) of it makes a copy."

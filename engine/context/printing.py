@@ -1,9 +1,9 @@
 """Printing: a bounded text of a container for people, from its wire form."""
 
 from reprlib import Repr
-from typing import Final, cast
+from typing import Final
 
-from engine.context.values import TYPE, VALUE, Wire, WireObject
+from engine.context.values import TYPE, VALUE, Wire
 
 _CHARACTERS: Final = 1_000
 
@@ -17,7 +17,7 @@ class _Printer(Repr):
         self.maxdict = self.maxlist = 12
         self.maxstring = self.maxother = 80
 
-    def repr_dict(self, x: dict[object, object], level: int) -> str:  # type: ignore[override]  # a narrower key
+    def repr_dict(self, x: dict[object, object], level: int) -> str:
         if TYPE in x:
             return f"{x[TYPE]}({self.repr1(x.get(VALUE), level - 1)})"
         if level <= 0:

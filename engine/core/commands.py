@@ -83,4 +83,4 @@ def decode(value: bytes) -> Command | Rejection:
 
 def context_of(command: StartRun) -> WireObject:
     """Return the initial context of a start command as a wire object."""
-    return command.context  # type: ignore[return-value]  # JsonValue and Wire are the same JSON, named twice
+    return command.context

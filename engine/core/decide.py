@@ -12,7 +12,7 @@ import orjson
 from engine.context.changes import apply
 from engine.context.values import Change, SetChange, Wire, WireObject
 from engine.core.commands import CancelRun, Command, CreateRun, StartRun, context_of
-from engine.core.events import Error, Event, TraceStarted
+from engine.core.events import Error, Event, RunCreated, TraceStarted
 from engine.core.evolve import evolve
 from engine.core.identity import id_time
 from engine.core.plan import Plan, PlannedNode
@@ -220,7 +220,7 @@ class _Draft:
 
     def _create(self, command: CreateRun | StartRun) -> None:
         assert self._plan is not None
-        event: Event = {
+        event: RunCreated = {
             "type": "run.created",
             "workflow": self._plan.workflow,
             "version": self._plan.version,

@@ -125,23 +125,23 @@ class PartHeading(NamedTuple):
     Attributes:
         epoch: The epoch it was written under.
         start: The offset *f*: the states are the fold of all records below it.
-        number: From 0.
-        count: How many parts the checkpoint has.
+        part: Its number, from 0.
+        parts: How many parts the checkpoint has.
         commands: C, the `commands` offset below which everything was decided at *f*.
         clock: T, the highest timestamp of `commands` below C, in milliseconds; -1 before any.
     """
 
     epoch: str
     start: int
-    number: int
-    count: int
+    part: int
+    parts: int
     commands: int
     clock: int
 
 
 def part_record(value: bytes, heading: PartHeading, *, source: str, time: str, checkpoint: str) -> Record:
     """Return one part of a checkpoint."""
-    identity = f"{heading.epoch}/{heading.start}/{heading.number}"
+    identity = f"{heading.epoch}/{heading.start}/{heading.part}"
     return Record(
         PARTITION_KEY,
         value,
@@ -149,8 +149,8 @@ def part_record(value: bytes, heading: PartHeading, *, source: str, time: str, c
         | {
             "epoch": heading.epoch,
             "start": str(heading.start),
-            "part": str(heading.number),
-            "parts": str(heading.count),
+            "part": str(heading.part),
+            "parts": str(heading.parts),
             "commands": str(heading.commands),
             "clock": str(heading.clock),
             "checkpoint": checkpoint,
@@ -171,7 +171,7 @@ def read_part(headers: Mapping[str, str]) -> PartHeading | None:
         )
     except (KeyError, ValueError):
         return None
-    return heading if 0 <= heading.number < heading.count and heading.start >= 0 else None
+    return heading if 0 <= heading.part < heading.parts and heading.start >= 0 else None
 
 
 def _partition_headers(kind: str, identity: str, source: str, time: str) -> dict[str, str]:

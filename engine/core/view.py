@@ -125,8 +125,8 @@ class View:
         if heading is None or heading.epoch != self.epoch:
             return
         parts = self._parts.setdefault((heading.epoch, heading.start), {})
-        parts.setdefault(heading.number, record.offset)
-        if len(parts) == heading.count:
+        parts.setdefault(heading.part, record.offset)
+        if len(parts) == heading.parts:
             del self._parts[heading.epoch, heading.start]
             self.checkpoint = min(parts.values())
             self.checkpoint_start = heading.start

@@ -6,7 +6,7 @@ from engine.core.checkpoint import read_part_value
 from engine.core.records import FENCE, NO_CHECKPOINT, PART, PartHeading, read_part
 from engine.core.view import View
 from engine.errors import LogDamagedError
-from engine.log.port import EVENTS, Log, LogRecord
+from engine.log.port import EVENTS, Ends, Log, LogRecord
 
 _BACKWARDS = 64
 """Records read at once while walking back from the end."""
@@ -55,7 +55,7 @@ async def begin(log: Log, partition: int, before: int | None = None) -> Beginnin
                     return Beginning(View(), 0, -1, 0)
                 continue
             tried.add(named)
-            found = await _load(log, partition, named, ends.start)
+            found = await _load(log, partition, named, ends)
             if found is not None and (before is None or found.view.position <= before):
                 return found
         end = first
@@ -68,17 +68,19 @@ async def begin(log: Log, partition: int, before: int | None = None) -> Beginnin
     )
 
 
-async def _load(log: Log, partition: int, named: str, start: int) -> Beginning | None:
+async def _load(log: Log, partition: int, named: str, ends: Ends) -> Beginning | None:
     if not named.isdecimal():
         return None
     first = int(named)
-    records = await log.read(EVENTS, partition, first, 1) if first >= start else ()
+    if not ends.start <= first < ends.end:
+        return None
+    records = await log.read(EVENTS, partition, first, 1)
     heading = _part_of(records[0]) if records and records[0].offset == first else None
-    if heading is None or not start <= heading.start <= first:
+    if heading is None or not ends.start <= heading.start <= first:
         return None
     if not await _unfenced(log, partition, heading, first):
         return None
-    parts = await _collect(log, partition, heading, first)
+    parts = await _collect(log, partition, heading, first, ends.end)
     if parts is None:
         return None
     view = View(heading.start, heading.epoch)
@@ -106,19 +108,21 @@ async def _unfenced(log: Log, partition: int, heading: PartHeading, first: int) 
     return True
 
 
-async def _collect(log: Log, partition: int, heading: PartHeading, first: int) -> dict[int, LogRecord] | None:
+async def _collect(
+    log: Log, partition: int, heading: PartHeading, first: int, end: int
+) -> dict[int, LogRecord] | None:
     """Return all parts of the checkpoint, or None when a fence or the end of the log cuts it."""
     parts: dict[int, LogRecord] = {}
     position = first
-    while len(parts) < heading.count:
-        records = await log.read(EVENTS, partition, position, _FORWARDS)
-        if not records:
+    while len(parts) < heading.parts:
+        if position >= end:
             return None
+        records = await log.read(EVENTS, partition, position, _FORWARDS)
         for record in records:
             if record.headers.get("ce_type") == FENCE:
                 return None
             part = _part_of(record)
             if part is not None and (part.epoch, part.start) == (heading.epoch, heading.start):
-                parts.setdefault(part.number, record)
+                parts.setdefault(part.part, record)
         position = records[-1].offset + 1
     return parts

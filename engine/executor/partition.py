@@ -254,12 +254,12 @@ class _Term:
         state = accepted.after
         run_id = state.run_id
         for event in accepted.value["events"]:
-            kind = event["type"]
-            if kind == "trace.started":
-                if event.get("executor") == self._settings.executor and state.open:
-                    self._start(state, event["trace"])
-            elif kind in ("trace.succeeded", "trace.failed", "trace.cancelled"):
-                self._attempts.release(run_id, event["trace"])
+            match event["type"]:
+                case "trace.started":
+                    if event.get("executor") == self._settings.executor:
+                        self._start(state, event["trace"])
+                case "trace.succeeded" | "trace.failed" | "trace.cancelled":
+                    self._attempts.release(run_id, event["trace"])
         self._listener.accepted(accepted)
         if state.ready is not None and run_id not in self._pending:
             self._inbox.setdefault(run_id, []).append(GoOn())

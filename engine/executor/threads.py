@@ -5,6 +5,7 @@ import contextlib
 import queue
 import threading
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import ParamSpec, TypeVar
 
 P = ParamSpec("P")
@@ -35,9 +36,9 @@ class Threads:
             try:
                 result = function(*args, **kwargs)
             except BaseException as error:  # noqa: BLE001 - whatever it is, the waiting coroutine has to hear of it
-                self._finish(future.set_exception, _safe(error), future)
+                self._finish(future, partial(future.set_exception, _safe(error)))
             else:
-                self._finish(future.set_result, result, future)
+                self._finish(future, partial(future.set_result, result))
 
         with self._lock:
             grow = self._idle == 0
@@ -61,10 +62,10 @@ class Threads:
             with self._lock:
                 self._idle += 1
 
-    def _finish(self, settle: Callable[[R], None], outcome: R, future: "asyncio.Future[R]") -> None:
+    def _finish(self, future: "asyncio.Future[R]", settle: Callable[[], None]) -> None:
         def finish() -> None:
             if not future.done():
-                settle(outcome)
+                settle()
 
         # A loop that was closed meanwhile raises RuntimeError: nobody waits for the outcome any more.
         with contextlib.suppress(RuntimeError):

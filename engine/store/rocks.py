@@ -12,7 +12,7 @@ import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from rocksdict import (
     AccessType,
@@ -34,6 +34,8 @@ from engine.limits import STORE_CACHE_BYTES, STORE_FILES_OPEN_MAX, STORE_MEMORY_
 from engine.store.errors import StoreDamagedError, StoreError, StoreFullError, StoreLockedError
 from engine.store.port import Batch, Row
 
+Mode = Literal["writing", "following", "inspecting"]
+"""What a store is opened for: writing; reading beside the writer; reading it as it stands, without a change."""
 _DEFAULT: Final = "default"
 """The family that every RocksDB database has."""
 _BLOCK_BYTES: Final = 16 * 1024
@@ -71,30 +73,35 @@ class RocksStore:
     Use `open` or `open_reading`.
     """
 
-    def __init__(self, directory: Path, families: Sequence[str], *, reading: bool) -> None:
+    def __init__(self, directory: Path, families: Sequence[str], *, mode: Mode, lost_tail: bool = False) -> None:
         self._directory = directory
         self._wanted = tuple(families)
-        self._reading = reading
+        self._mode = mode
+        self._lost_tail = lost_tail
         self._scratch: str | None = None
         self._database: Rdict | None = None
         self._families: dict[str, Rdict] = {}
         self._handles: dict[str, ColumnFamily] = {}
 
     @classmethod
-    def open(cls, directory: Path, families: Sequence[str], *, create: bool = True) -> "RocksStore":
+    def open(
+        cls, directory: Path, families: Sequence[str], *, create: bool = True, lost_tail: bool = False
+    ) -> "RocksStore":
         """Open a store for reading and writing.
 
         Args:
             directory: Where it is or will be.
             families: The families that are used; missing ones are made.
             create: Whether to make the store where there is none; otherwise a missing one counts as damaged.
+            lost_tail: Whether to go back silently to the last moment that is whole, as after power loss; otherwise
+                only a write that was cut short at the very end is dropped, and anything else is damage.
 
         Raises:
             StoreLockedError: It is open for writing already.
             StoreDamagedError: Its files are not what was written.
             StoreError: The operating system refuses.
         """
-        store = cls(directory, families, reading=False)
+        store = cls(directory, families, mode="writing", lost_tail=lost_tail)
         if create:
             try:
                 directory.mkdir(parents=True, exist_ok=True)
@@ -111,7 +118,19 @@ class RocksStore:
             StoreDamagedError: There is no store, or its files are not what was written.
             StoreError: The operating system refuses.
         """
-        store = cls(directory, families, reading=True)
+        store = cls(directory, families, mode="following")
+        store._connect(create=False)
+        return store
+
+    @classmethod
+    def inspect(cls, directory: Path, families: Sequence[str], *, lost_tail: bool = False) -> "RocksStore":
+        """Open a store as it is now, for reading, and change nothing on disk, not even to recover.
+
+        Raises:
+            StoreDamagedError: There is no store, or its files are not what was written.
+            StoreError: The operating system refuses.
+        """
+        store = cls(directory, families, mode="inspecting", lost_tail=lost_tail)
         store._connect(create=False)
         return store
 
@@ -190,7 +209,7 @@ class RocksStore:
 
     def refresh(self) -> None:
         """See what the writer wrote since, in a store opened for reading beside it; nothing to do in others."""
-        if self._reading:
+        if self._mode == "following":
             try:
                 self._opened().try_catch_up_with_primary()
             except Exception as error:
@@ -221,7 +240,7 @@ class RocksStore:
         failure: StoreError | None = None
         if database is not None:
             closings = [*(family.close for family in families.values()), database.close]
-            if not self._reading:
+            if self._mode == "writing":
                 closings.insert(0, lambda: database.flush_wal(True))
             for closing in closings:
                 try:
@@ -236,7 +255,7 @@ class RocksStore:
 
     def _connect(self, *, create: bool) -> None:
         path = str(self._directory)
-        options = _database_options(create=create, reading=self._reading)
+        options = _database_options(create=create, mode=self._mode, lost_tail=self._lost_tail)
         try:
             exists = (self._directory / "CURRENT").exists()
             names = {_DEFAULT, *self._wanted, *(Rdict.list_cf(path, options) if exists else ())}
@@ -255,8 +274,10 @@ class RocksStore:
             raise _translated(error, self._directory) from error
 
     def _access(self) -> AccessType:
-        if not self._reading:
+        if self._mode == "writing":
             return AccessType.read_write()
+        if self._mode == "inspecting":
+            return AccessType.read_only(False)
         self._scratch = tempfile.mkdtemp(prefix="runline-reading-")
         return AccessType.secondary(self._scratch)
 
@@ -278,16 +299,17 @@ def _cache() -> Cache:
         return _shared_cache[0]
 
 
-def _database_options(*, create: bool, reading: bool) -> Options:
+def _database_options(*, create: bool, mode: Mode, lost_tail: bool) -> Options:
+    recovery = DBRecoveryMode.point_in_time() if lost_tail else DBRecoveryMode.tolerate_corrupted_tail_records()
     options = Options(raw_mode=True)
     options.create_if_missing(create)
-    options.create_missing_column_families(not reading)
-    options.set_wal_recovery_mode(DBRecoveryMode.tolerate_corrupted_tail_records())
+    options.create_missing_column_families(mode == "writing")
+    options.set_wal_recovery_mode(recovery)
     options.set_paranoid_checks(True)
     options.set_max_total_wal_size(STORE_WAL_BYTES)
     options.set_db_write_buffer_size(STORE_MEMORY_BYTES)
     # A reader beside the writer must hold the files that the writer removes.
-    options.set_max_open_files(-1 if reading else STORE_FILES_OPEN_MAX)
+    options.set_max_open_files(-1 if mode == "following" else STORE_FILES_OPEN_MAX)
     options.set_keep_log_file_num(_LOG_FILES)
     options.set_max_log_file_size(_LOG_FILE_BYTES)
     options.set_stats_dump_period_sec(0)

@@ -60,12 +60,11 @@ class Promises(NamedTuple):
     ends: list[Promise]
 
 
-def read_promises(directory: Path, partitions: int) -> Promises | None:
+def read_promises(directory: Path) -> Promises | None:
     """Return what a log has promised, or None where there is no such file.
 
     Args:
         directory: The log's directory.
-        partitions: How many partitions all topics of the log have together, or 0 to believe the file.
 
     Raises:
         LogDamagedError: The file is not what was written.
@@ -88,10 +87,10 @@ def read_promises(directory: Path, partitions: int) -> Promises | None:
             f"expected the log {directory} in format {FORMAT} or older, but it has format {version}.",
             hint="Use the version of runline that wrote it, or a newer one.",
         )
-    if partitions not in (0, count) or len(content) != _HEAD_BYTES + count * _PARTITION_BYTES:
+    if len(content) != _HEAD_BYTES + count * _PARTITION_BYTES:
         raise damaged(directory, f"the file {FILE} has {len(content)} bytes for {count} partitions.")
     ends = [_promise(directory, content, number) for number in range(count)]
-    return Promises(log_id, boot not in (_NO_BOOT,) and boot == _boot_id(), ends)
+    return Promises(log_id, boot != _NO_BOOT and boot == _boot_id(), ends)
 
 
 class Acknowledged:

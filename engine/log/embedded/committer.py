@@ -14,8 +14,8 @@ from engine.log.embedded.failures import from_store
 from engine.log.embedded.layout import KEYS, RECORDS, encode, index_prefix, record_key
 from engine.log.embedded.partition import Partition
 from engine.log.embedded.reader import Chunk
-from engine.log.port import LogRecord, Record
 from engine.log.embedded.records import StoredRecords
+from engine.log.port import LogRecord, Record
 from engine.store.errors import StoreError
 from engine.store.rocks import RocksStore
 
@@ -170,3 +170,21 @@ class Committer:
             self._acknowledged.synced(partition.index, partition.following)
         else:
             self._acknowledged.written(partition.index, partition.following)
+
+    def _recover(self) -> dict[Partition, int]:
+        """Open the store anew after a failed write, and find out what of it happened.
+
+        Raises:
+            LogError: The store cannot be opened yet, or has lost what was promised.
+        """
+        with self._records.lock:
+            self._store.reopen()
+        ends = {partition: self._records.end(partition) for partition in self._partitions}
+        for partition, end in ends.items():
+            if end < partition.following:
+                raise self._records.damaged(partition, f"expected {partition.following} records, but found {end}.")
+        for partition, end in ends.items():
+            partition.following = end
+            self._promise(partition)
+        self._doubtful = False
+        return ends

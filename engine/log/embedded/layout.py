@@ -7,8 +7,8 @@ keys:     topic u8, partition u32, key bytes u32, key, offset u64  -> nothing
 default:  "log"                                               -> JSON: format, partitions, id
 ```
 
-Numbers are big-endian, so that the order of bytes is the order of the log. Headers are JSON. The checksum covers the record's place as well as its bytes, so that
-a record in the wrong place is found too.
+Numbers are big-endian, so that the order of bytes is the order of the log. Headers are JSON. The
+checksum covers the record's place as well as its bytes, so that a record in the wrong place is found too.
 """
 
 import struct

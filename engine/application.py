@@ -1,0 +1,91 @@
+"""Applications: modules of users that hold a registry, named as `module:attribute` or `file.py:attribute`."""
+
+import importlib
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+from engine.errors import ApplicationError
+from engine.registry import Registry
+from engine.workflow.names import suggest
+
+_FORM = "Write it as module:attribute, such as shop.flows:registry, or as a file, such as examples/app.py:registry."
+
+
+def load_application(name: str) -> Registry:
+    """Return the registry that the name stands for; its module is imported.
+
+    Args:
+        name: `module:attribute`, where the working directory is searched after everything that is installed, or
+            `path/file.py:attribute`.
+
+    Raises:
+        ApplicationError: The name has another form, there is no such module, file or attribute, importing fails (the
+            error inside is the cause), or the attribute is no Registry.
+    """
+    place, colon, attribute = name.rpartition(":")
+    if not colon or not place or not attribute:
+        raise ApplicationError(f"Expected an application as module:attribute, found {name!r}.", hint=_FORM)
+    module = _from_file(place) if place.endswith(".py") else _from_module(place)
+    found: object = module
+    for part in attribute.split("."):
+        if not hasattr(found, part):
+            near = suggest(part, [known for known in vars(module) if not known.startswith("_")])
+            raise ApplicationError(
+                f"The application {place} has no attribute '{attribute}'{near}",
+                hint="Name the variable that holds the Registry.",
+            )
+        found = getattr(found, part)
+    if not isinstance(found, Registry):
+        raise ApplicationError(
+            f"Expected a Registry at {name}, found {type(found).__name__}.",
+            hint="Name the variable that holds the Registry.",
+        )
+    return found
+
+
+def _from_module(name: str) -> ModuleType:
+    directory = str(Path.cwd())
+    if directory not in sys.path:
+        # Appended: a file of the user's must not stand in for a module of Python's or of a package.
+        sys.path.append(directory)
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is not None and (name == error.name or name.startswith(f"{error.name}.")):
+            raise ApplicationError(
+                f"There is no module '{error.name}' for the application {name!r}.",
+                hint=f"It is searched for among the installed packages, then in {directory}. {_FORM}",
+            ) from error
+        raise _failed(name, error) from error
+    except Exception as error:
+        raise _failed(name, error) from error
+
+
+def _from_file(path: str) -> ModuleType:
+    file = Path(path).resolve()
+    if not file.is_file():
+        raise ApplicationError(f"There is no file {file} for the application.", hint=_FORM)
+    # The same file is the same application: its functions are registered once.
+    name = f"runline_application_{file.stem}_{abs(hash(str(file))):x}"
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[name]
+        raise _failed(path, error) from error
+    return module
+
+
+def _failed(name: str, error: Exception) -> ApplicationError:
+    return ApplicationError(
+        f"Importing the application {name} failed: {type(error).__name__}: {error}",
+        hint="The error above is the cause.",
+    )

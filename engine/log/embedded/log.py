@@ -1,0 +1,251 @@
+"""The embedded log: one directory, one writing process, nothing lost."""
+
+import asyncio
+import os
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Literal, NoReturn
+
+import orjson
+
+from engine.errors import ClosedError, LogError
+from engine.limits import RECORD_BYTES_MAX
+from engine.log.embedded.committer import Committer, Entry, Outcome
+from engine.log.embedded.failures import from_store, from_system
+from engine.log.embedded.opening import Opened, open_log
+from engine.log.embedded.partition import Partition
+from engine.log.embedded.reader import EmbeddedReader
+from engine.log.place import check_offset, check_record, place_unknown
+from engine.log.port import Ends, LogRecord, Record
+from engine.store.errors import StoreError
+
+Durability = Literal["fsync", "process"]
+"""When a record counts as written: when it survives power loss, or when it survives the death of the process."""
+
+
+class EmbeddedLog:
+    """A log in a directory of this machine, for one process. Use `EmbeddedLog.open`.
+
+    Records that wait at the same time are written and made durable together, by one thread. All methods belong to the
+    event loop that opened the log. A record's value and headers are handed on as they are: nobody may change them.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        partitions: int,
+        opened: Opened,
+        *,
+        durability: Durability,
+        clock: Callable[[], float],
+    ) -> None:
+        self._directory = directory
+        self._count = partitions
+        self._opened = opened
+        self._loop = asyncio.get_running_loop()
+        self._places = {(partition.topic, partition.number): partition for partition in opened.partitions}
+        self._readers: dict[EmbeddedReader, None] = {}
+        self._closing: asyncio.Task[None] | None = None
+        self._committer = Committer(
+            directory,
+            opened.store,
+            opened.records,
+            opened.acknowledged,
+            opened.partitions,
+            synced=durability == "fsync",
+            clock=clock,
+            report=self._report,
+        )
+
+    @classmethod
+    async def open(
+        cls,
+        directory: str | os.PathLike[str],
+        partitions: int = 1,
+        durability: Durability = "fsync",
+        clock: Callable[[], float] = time.time,
+    ) -> "EmbeddedLog":
+        """Open a log for writing; make it where there is none.
+
+        Args:
+            directory: Where it is or will be; for this log alone.
+            partitions: The number of partitions of `commands` and of `events`, the same at every opening.
+            durability: `fsync`: what is reported as written survives power loss. `process`: it survives the death of
+                the process.
+            clock: Seconds since 1970 UTC; the time of the records.
+
+        Raises:
+            LogLockedError: It is open for writing already, here or in another process.
+            LogDamagedError: It is not what was written; nothing was changed.
+            LogFullError: There is no space left.
+            LogError: It has another number of partitions or a newer format, or the operating system refuses.
+        """
+        path = Path(directory)
+        return cls(path, partitions, open_log(path, partitions), durability=durability, clock=clock)
+
+    @property
+    def partitions(self) -> int:
+        """The number of partitions of `commands` and of `events`; `workflows` and `rejections` have one."""
+        return self._count
+
+    async def append(self, topic: str, partition: int, record: Record) -> int:
+        """Append one record and return its offset once it is durable.
+
+        Raises:
+            LogFullError: There is no space left.
+            RecordTooLargeError: The record has more than `RECORD_BYTES_MAX` bytes.
+            LogError: The outcome is unknown or the record was not written.
+            ClosedError: The log was closed.
+        """
+        future: asyncio.Future[int] = self._loop.create_future()
+        self._queue(topic, partition, record, future, None)
+        return await future
+
+    def send(self, topic: str, partition: int, record: Record, failed: Callable[[LogError], None]) -> None:
+        """Append one record without waiting: reading it back is the acknowledgement.
+
+        Raises:
+            RecordTooLargeError: The record has more than `RECORD_BYTES_MAX` bytes.
+            ClosedError: The log was closed.
+        """
+        self._queue(topic, partition, record, None, failed)
+
+    async def ends(self, topic: str, partition: int) -> Ends:
+        """Return the partition's bounds now."""
+        return Ends(0, self._partition(topic, partition).end)
+
+    async def read(self, topic: str, partition: int, offset: int, count: int) -> Sequence[LogRecord]:
+        """Return up to `count` records from `offset` on, fewer at the end; never waits for new ones.
+
+        Raises:
+            OffsetOutOfRangeError: The partition does not reach that far.
+            LogDamagedError: Names the topic, partition and offset of what cannot be read.
+        """
+        place = self._partition(topic, partition)
+        check_offset(topic, partition, offset, Ends(0, place.end))
+        end = min(place.end, offset + count)
+        records: list[LogRecord] = []
+        while offset < end:
+            records += self._opened.records.page(place, offset, end)
+            offset = records[-1].offset + 1
+            await asyncio.sleep(0)
+        return records
+
+    async def read_key(self, topic: str, partition: int, key: str) -> Sequence[LogRecord]:
+        """Return all records with this key, in order."""
+        place = self._partition(topic, partition)
+        end = place.end
+        records: list[LogRecord] = []
+        while page := self._opened.records.page_of_key(place, key, records[-1].offset + 1 if records else 0, end):
+            records += page
+            await asyncio.sleep(0)
+        return records
+
+    def reader(self, topic: str, partition: int, offset: int) -> EmbeddedReader:
+        """Return a reader that starts at `offset` and goes on with what is appended."""
+        place = self._partition(topic, partition)
+        reader = EmbeddedReader(place, self._opened.records, offset, self._forget)
+        self._readers[reader] = None
+        return reader
+
+    async def close(self) -> None:
+        """Write what is queued, make everything durable, and let go of the directory. Closing twice is allowed.
+
+        Raises:
+            LogError: The last writes may not survive power loss; the directory is let go all the same.
+        """
+        if self._closing is None:
+            self._closing = self._loop.create_task(self._close())
+        await asyncio.shield(self._closing)
+
+    async def _close(self) -> None:
+        self._committer.stop()
+        await asyncio.to_thread(self._committer.join)
+        for reader in list(self._readers):
+            reader.close()
+        failure: Exception | None = None
+        try:
+            self._opened.store.close()
+        except StoreError as error:
+            failure = from_store(error, self._directory)
+        else:
+            for partition in self._opened.partitions:
+                self._opened.acknowledged.synced(partition.index, partition.following)
+        try:
+            self._opened.acknowledged.close()
+        except OSError as error:
+            failure = failure or from_system(error, self._directory)
+        self._opened.lock.release()
+        if failure is not None:
+            raise failure
+
+    def _partition(self, topic: str, partition: int) -> Partition:
+        found = self._places.get((topic, partition))
+        if found is None or self._closing is not None:
+            self._refuse(topic, partition)
+        return found
+
+    def _refuse(self, topic: str, partition: int) -> NoReturn:
+        if self._closing is not None:
+            raise ClosedError(f"the log {self._directory} was closed.")
+        raise place_unknown(topic, partition, self._count)
+
+    def _queue(
+        self,
+        topic: str,
+        partition: int,
+        record: Record,
+        future: asyncio.Future[int] | None,
+        failed: Callable[[LogError], None] | None,
+    ) -> None:
+        place = self._partition(topic, partition)
+        try:
+            key = record.key.encode()
+            headers = orjson.dumps(record.headers)
+        except (UnicodeEncodeError, TypeError):
+            headers, key = self._encoded_slowly(topic, record)
+        # JSON is never shorter than the plain texts, so what fits so fits anyhow.
+        if len(key) + len(headers) + len(record.value) > RECORD_BYTES_MAX:
+            check_record(topic, record)
+        self._committer.put(Entry(place, key, headers, record, future, failed))
+
+    def _encoded_slowly(self, topic: str, record: Record) -> tuple[bytes, bytes]:
+        """Encode a record whose headers are a mapping that is no dict, or refuse texts that are none."""
+        check_record(topic, record)
+        return orjson.dumps(dict(record.headers)), record.key.encode()
+
+    def _forget(self, reader: EmbeddedReader) -> None:
+        self._readers.pop(reader, None)
+
+    def _report(self, outcome: Outcome) -> None:
+        # The loop may be gone while the thread still works; then nobody is left to be told.
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._settle, outcome)
+
+    def _settle(self, outcome: Outcome) -> None:
+        if outcome.ends is not None:
+            for place, end in outcome.ends.items():
+                place.end = end
+                for reader in place.readers:
+                    reader.lag()
+        for place, chunk in outcome.chunks.items():
+            place.end = chunk.records[-1].offset + 1
+            for reader in place.readers:
+                reader.offer(chunk)
+        if outcome.error is not None:
+            _fail(outcome)
+            return
+        for entry, offset in zip(outcome.entries, outcome.offsets, strict=True):
+            if entry.future is not None and not entry.future.done():
+                entry.future.set_result(offset)
+
+
+def _fail(outcome: Outcome) -> None:
+    assert outcome.error is not None
+    for entry in outcome.entries:
+        if entry.future is not None and not entry.future.done():
+            entry.future.set_exception(outcome.error)
+        if entry.failed is not None:
+            entry.failed(outcome.error)
