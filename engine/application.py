@@ -46,10 +46,7 @@ def load_application(name: str) -> Registry:
 
 
 def _from_module(name: str) -> ModuleType:
-    directory = str(Path.cwd())
-    if directory not in sys.path:
-        # Appended: a file of the user's must not stand in for a module of Python's or of a package.
-        sys.path.append(directory)
+    directory = _make_importable(Path.cwd())
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
@@ -68,9 +65,10 @@ def _from_file(path: str) -> ModuleType:
     if not file.is_file():
         raise ApplicationError(f"There is no file {file} for the application.", hint=_FORM)
     # The same file is the same application: its functions are registered once.
-    name = f"runline_application_{file.stem}_{abs(hash(str(file))):x}"
+    name = f"runline_application_{file}".replace(".", "_")
     if name in sys.modules:
         return sys.modules[name]
+    _make_importable(file.parent)
     spec = importlib.util.spec_from_file_location(name, file)
     assert spec is not None
     assert spec.loader is not None
@@ -82,6 +80,13 @@ def _from_file(path: str) -> ModuleType:
         del sys.modules[name]
         raise _failed(path, error) from error
     return module
+
+
+def _make_importable(directory: Path) -> str:
+    if str(directory) not in sys.path:
+        # Appended: a file of the user's must not stand in for a module of Python's or of a package.
+        sys.path.append(str(directory))
+    return str(directory)
 
 
 def _failed(name: str, error: Exception) -> ApplicationError:

@@ -11,7 +11,7 @@ import orjson
 
 from engine.context.errors import ContextChangeError
 from engine.context.paths import Owned, find, remove_at, render, set_at
-from engine.context.values import MISSING, TYPE, Change, Path, Wire, WireList, WireObject
+from engine.context.values import MISSING, TYPE, Change, Path, Wire, WireList, WireObject, shown
 from engine.errors import ContextError
 
 _FEW: Final = 8
@@ -109,14 +109,14 @@ def apply(context: WireObject, changes: Sequence[Change]) -> WireObject:
             context = _applied(context, change, owned)
         except (ContextError, KeyError, TypeError, AttributeError) as error:
             reason = error if isinstance(error, ContextError) else "expected op, path and value as the log has them."
-            raise ContextChangeError(f"change {number} ({str(change)[:200]}) cannot be applied: {reason}") from error
+            raise ContextChangeError(f"change {number} ({shown(change, 200)}) cannot be applied: {reason}") from error
     return context
 
 
 def _applied(context: WireObject, change: Change, owned: Owned) -> WireObject:
     path = change["path"]
     if path.__class__ is not list:
-        raise ContextChangeError(f"expected a list of names and indexes as the path, but found {path!r}.")
+        raise ContextChangeError(f"expected a list of names and indexes as the path, but found {shown(path)}.")
     if change["op"] == "set":
         value = change["value"]
         if path:
@@ -125,7 +125,7 @@ def _applied(context: WireObject, change: Change, owned: Owned) -> WireObject:
             raise ContextChangeError("expected a plain object for the whole context.")
         return value
     if change["op"] != "remove":
-        raise ContextChangeError(f"expected the op set or remove, but found {change['op']!r}.")
+        raise ContextChangeError(f"expected the op set or remove, but found {shown(change['op'])}.")
     if not path or find(context, path) is MISSING:
         raise ContextChangeError(f"expected a value to remove at {render(path)!r}, but found nothing.")
     return remove_at(context, path, owned)

@@ -8,7 +8,7 @@ from engine.context.converters import Converters
 from engine.context.errors import ContextFormError, ContextSizeError, ContextUnregisteredError
 from engine.context.refusals import SCALARS, name_error, place_of, scalar_error, too_deep, too_many, unknown_type
 from engine.context.typed import BY_NAME
-from engine.context.values import TYPE, VALUE, Path, Wire, WireObject
+from engine.context.values import TYPE, VALUE, Path, Wire, WireObject, article, shown
 from engine.limits import CONTEXT_BYTES_MAX, CONTEXT_DEPTH_MAX, CONTEXT_VALUES_MAX
 
 SIZE_HINT: Final = "Keep large data elsewhere and put its address into the context."
@@ -33,7 +33,7 @@ def check_wire(wire: object, *, converters: Converters | None = None, unknown_ty
         ContextValueError: The subclass and the text say which limit or rule, at which path.
     """
     if not isinstance(wire, dict) or TYPE in wire:
-        found = "a typed value" if isinstance(wire, dict) else f"a {type(wire).__name__}"
+        found = "a typed value" if isinstance(wire, dict) else article(type(wire).__name__)
         raise ContextFormError(f"expected an object as the context, but found {found}.")
     _Checker(converters, unknown_types=unknown_types).check(wire, 1)
     context = cast("WireObject", wire)
@@ -125,7 +125,7 @@ class _Checker:
                 raise error
         else:
             raise ContextUnregisteredError(
-                f"expected a JSON value, but found a {kind.__name__} {place_of(self._path)}."
+                f"expected a JSON value, but found {article(kind.__name__)} {place_of(self._path)}."
             )
 
     def _enter(self, values: int, depth: int) -> None:
@@ -153,7 +153,7 @@ class _Checker:
         if found.keys() != {TYPE, VALUE} or not isinstance(name, str):
             raise ContextFormError(
                 f"expected a typed value with the fields {TYPE!r} (a text) and {VALUE!r}, "
-                f"but found {found!r:.200} {place}."
+                f"but found {shown(found, 200)} {place}."
             )
         if form := BY_NAME.get(name):
             try:

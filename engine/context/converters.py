@@ -5,7 +5,7 @@ from enum import Enum, Flag
 from typing import Final, NamedTuple, TypeVar, cast
 
 from engine.context.typed import BY_NAME, BY_TYPE
-from engine.context.values import Wire
+from engine.context.values import Wire, shown
 from engine.errors import RegistryError
 from engine.limits import ID_CHARACTERS_MAX
 
@@ -69,7 +69,7 @@ class Converters:
         """
         # A class from outside may be anything, whatever the annotation says.
         if not isinstance(cast("object", type_), type):
-            raise RegistryError(f"expected a class to register as {wire_name!r}, but found {type_!r}.")
+            raise RegistryError(f"expected a class to register as {wire_name!r}, but found {shown(type_)}.")
         if type_ in BY_TYPE or type_ in _PLAIN_TYPES or hasattr(type_, "to_wire"):
             raise RegistryError(f"expected a type of your own for {wire_name!r}, but {type_.__name__} is built in.")
         if type_ in self._by_type:
@@ -88,7 +88,7 @@ class Converters:
         if wire_name.__class__ is not str or not 0 < len(wire_name) <= ID_CHARACTERS_MAX or not wire_name.isprintable():
             raise RegistryError(
                 f"expected a wire name of 1 to {ID_CHARACTERS_MAX} printable characters for {type_.__name__}, "
-                f"but found {wire_name!r}."
+                f"but found {shown(wire_name)}."
             )
         if wire_name in BY_NAME or wire_name in _PLAIN_NAMES:
             raise RegistryError(
@@ -109,7 +109,9 @@ class Converters:
             RegistryError: As `register`; or it is no enum, or has flags, whose combinations have no names.
         """
         if not (isinstance(cast("object", enum), type) and issubclass(enum, Enum)) or issubclass(enum, Flag):
-            raise RegistryError(f"expected an Enum other than a Flag to register as {wire_name!r}, but found {enum!r}.")
+            raise RegistryError(
+                f"expected an Enum other than a Flag to register as {wire_name!r}, but found {shown(enum)}."
+            )
 
         def to_json(member: Enum) -> str:
             return member.name

@@ -18,7 +18,7 @@ from engine.context.errors import (
 )
 from engine.context.refusals import SCALARS, name_error, place_of, scalar_error, too_deep, too_many, unknown_type
 from engine.context.typed import BY_NAME, BY_TYPE
-from engine.context.values import TYPE, VALUE, Path, Wire, WireList, WireObject
+from engine.context.values import TYPE, VALUE, Path, Wire, WireList, WireObject, article, shown
 from engine.limits import CONTEXT_BYTES_MAX, CONTEXT_DEPTH_MAX, CONTEXT_VALUES_MAX, INTEGER_MAX, INTEGER_MIN
 
 _FIELDS: Final = frozenset((TYPE, VALUE))
@@ -96,7 +96,7 @@ class _Encoder:
         if self._plain_for is not None:
             raise ContextConverterError(
                 f"expected plain JSON from the converter of {self._plain_for.wire_name!r}, "
-                f"but found a {kind.__name__} {place_of(self._path)}."
+                f"but found {article(kind.__name__)} {place_of(self._path)}."
             )
         return self._other(value, depth)
 
@@ -214,7 +214,7 @@ class _Encoder:
         elif isinstance(value, (bytearray, memoryview)):
             hint = "Set bytes."
         return ContextUnregisteredError(
-            f"expected a value of a built-in or registered type, but found a {kind.__name__} {place_of(self._path)}.",
+            f"expected a value of a built-in or registered type, but found {article(kind.__name__)} {place_of(self._path)}.",
             hint=hint,
         )
 
@@ -231,7 +231,7 @@ def decode(wire: WireObject, converters: Converters | None, path: Path) -> objec
     if wire.keys() != _FIELDS or not isinstance(name, str):
         raise ContextFormError(
             f"expected a typed value with the fields {TYPE!r} (a text) and {VALUE!r}, "
-            f"but found {wire!r:.200} {place_of(path)}."
+            f"but found {shown(wire, 200)} {place_of(path)}."
         )
     if form := BY_NAME.get(name):
         try:
@@ -249,8 +249,8 @@ def decode(wire: WireObject, converters: Converters | None, path: Path) -> objec
         ) from error
     if type(value) is not converter.type:
         raise ContextConverterError(
-            f"expected a {converter.type.__name__} from the converter of {name!r}, "
-            f"but found a {type(value).__name__} {place_of(path)}."
+            f"expected {article(converter.type.__name__)} from the converter of {name!r}, "
+            f"but found {article(type(value).__name__)} {place_of(path)}."
         )
     return value
 

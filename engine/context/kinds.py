@@ -11,6 +11,7 @@ from typing import Final, TypeVar, Union, cast, get_args, get_origin
 
 from engine.context.errors import ContextTypeError
 from engine.context.typed import BY_TYPE
+from engine.context.values import article, shown
 
 T = TypeVar("T")
 
@@ -30,7 +31,9 @@ def classes(kind: Hashable) -> tuple[type, ...]:
         return tuple(found for member in get_args(kind) for found in classes(member))
     # list[int] is an instance of type in no version, but looks like one to isinstance in some.
     if not isinstance(kind, type) or get_args(kind):
-        raise ContextTypeError(f"expected a class or a union such as str | None to get a value as, but found {kind!r}.")
+        raise ContextTypeError(
+            f"expected a class or a union such as str | None to get a value as, but found {shown(kind)}."
+        )
     return (kind,)
 
 
@@ -48,7 +51,7 @@ def matched(value: object, kind: type[T], path: str) -> T:
         hint = f"An object is got as ContextObject, a list as ContextList; {wanted}(...) of it makes a copy."
     elif value is None:
         hint = f"Ask for {wanted} | None where there may be None."
-    found = "None" if value is None else f"a {type(value).__name__}"
+    found = "None" if value is None else article(type(value).__name__)
     raise ContextTypeError(f"expected {wanted} at {path!r}, but found {found}.", hint=hint)
 
 

@@ -13,7 +13,7 @@ from engine.context.errors import (
     ContextUnregisteredError,
 )
 from engine.context.paths import is_text, render
-from engine.context.values import TYPE, Path
+from engine.context.values import TYPE, Path, shown
 from engine.errors import ContextError
 from engine.limits import CONTEXT_DEPTH_MAX, CONTEXT_VALUES_MAX, INTEGER_MAX, INTEGER_MIN
 
@@ -58,7 +58,7 @@ def scalar_error(value: object, path: Path) -> ContextError | None:
 def name_error(name: object, path: Path) -> ContextError | None:
     """Return why an object at the path cannot have a value under this name, or None when it can."""
     if type(name) is not str:
-        return ContextNameError(f"expected names that are str, but found {name!r:.80} {place_of(path)}.")
+        return ContextNameError(f"expected names that are str, but found {shown(name)} {place_of(path)}.")
     if name == TYPE:
         return ContextNameError(f"expected names other than {TYPE!r}, which marks typed values, {place_of(path)}.")
     if not name.isascii() and not is_text(name):
@@ -69,6 +69,6 @@ def name_error(name: object, path: Path) -> ContextError | None:
 def unknown_type(name: str, path: Path) -> ContextUnregisteredError:
     """Return the error for a typed value at the path whose `$type` nobody knows."""
     return ContextUnregisteredError(
-        f"expected a registered type, but found the {TYPE} {name!r:.80} {place_of(path)}.",
+        f"expected a registered type, but found the {TYPE} {shown(name)} {place_of(path)}.",
         hint="Register a converter under this name and give its registry to the context.",
     )

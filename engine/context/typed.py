@@ -21,10 +21,12 @@ from decimal import Decimal, InvalidOperation
 from typing import Final, NamedTuple, cast
 from uuid import UUID
 
+from engine.context.values import shown
+
 _DATE: Final = r"\d{4}-\d\d-\d\d"
-_TIME: Final = r"\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d(:\d\d(\.\d{6})?)?)?"
+# Hour 24 is refused here because Python's versions differ in reading it.
+_TIME: Final = r"([01]\d|2[0-3]):\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d(:\d\d(\.\d{6})?)?)?"
 _MICROSECONDS: Final = 1_000_000
-_PRINTED_CHARACTERS: Final = 80
 
 
 class TypedForm(NamedTuple):
@@ -57,18 +59,13 @@ class TypedForm(NamedTuple):
                 return self.read(text)
             except (ValueError, OverflowError, InvalidOperation):
                 pass
-        raise ValueError(f"expected a text such as {self.example!r}, but found {_bounded(text)}")
-
-
-def _bounded(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= _PRINTED_CHARACTERS else f"{text[:_PRINTED_CHARACTERS]}..."
+        raise ValueError(f"expected a text such as {self.example!r}, but found {shown(text)}")
 
 
 def _write_moment(value: object) -> str:
     moment = cast("datetime | time", value)
     if moment.tzinfo is not None and moment.utcoffset() is None:
-        raise ValueError(f"expected a time whose zone has an offset of its own, but found {_bounded(value)}")
+        raise ValueError(f"expected a time whose zone has an offset of its own, but found {shown(value)}")
     return moment.isoformat()
 
 

@@ -54,16 +54,26 @@ class RemoveChange(TypedDict):
 Change = SetChange | RemoveChange
 
 
+def shown(value: object, characters: int = 80) -> str:
+    """Return a foreign value for error texts: its repr, cut; its type where there is no repr (very large integers)."""
+    try:
+        text = repr(value)
+    except Exception:  # noqa: BLE001 - a foreign repr may raise anything, and an error must still be told
+        return article(type(value).__name__)
+    return text if len(text) <= characters else f"{text[:characters]}..."
+
+
+def article(name: str) -> str:
+    """Return the name of a type with its article, for error texts: `an int`, `a str`."""
+    return f"an {name}" if name[:1] in "aeiouAEIO" else f"a {name}"
+
+
 def describe(wire: Wire) -> str:
-    """Return what kind of value this is, in words for error texts, such as `an int` or `a datetime`."""
-    match wire:
-        case None:
-            return "None"
-        case dict():
-            return "an object" if TYPE not in wire else f"a {wire[TYPE]}"
-        case list():
-            return f"a list of {len(wire)}"
-        case int() if not isinstance(wire, bool):
-            return "an int"
-        case _:
-            return f"a {type(wire).__name__}"
+    """Return what kind of value this is, for error texts, such as `an int`, `a list of 3` or `a datetime`."""
+    if wire is None:
+        return "None"
+    if isinstance(wire, dict):
+        return article(str(wire.get(TYPE, "object")))
+    if isinstance(wire, list):
+        return f"a list of {len(wire)}"
+    return article(type(wire).__name__)

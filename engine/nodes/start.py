@@ -44,14 +44,12 @@ class Input(Configuration):
     @model_validator(mode="before")
     @classmethod
     def _a_default_makes_it_optional(cls, data: object) -> object:
-        if not isinstance(data, dict) or "default" not in data:
-            return data
-        if data.get("required") is True:
-            raise ValueError("expected 'required: true' or a default, found both")
-        return {"required": False, **data}
+        return {"required": False, **data} if isinstance(data, dict) and "default" in data else data
 
     @model_validator(mode="after")
     def _default_fits(self) -> "Input":
+        if self.has_default and self.required:
+            raise ValueError("expected either 'required: true' or a default, found both")
         if self.has_default and not fits(self.default, self.type):
             raise ValueError(f"expected a default of type {self.type}, found {describe(self.default)}")
         return self

@@ -1,16 +1,24 @@
 """Findings: what is wrong with a definition, where, in our own words."""
 
+import reprlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, NamedTuple, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from engine.limits import INTEGER_MAX, INTEGER_MIN
 from engine.workflow.names import NAME_PATTERN, NAME_WORDS, listed, suggest
 
 Location = tuple[int | str, ...]
 
-_SHOWN_CHARACTERS: Final = 80
+_BOUNDS: Final = {
+    "greater_than_equal": ("at least {}", "ge"),
+    "less_than_equal": ("at most {}", "le"),
+    "string_too_long": ("at most {} characters", "max_length"),
+    "too_long": ("at most {} in the list", "max_length"),
+    "too_short": ("at least {} in the list", "min_length"),
+}
 _KINDS: Final = {
     "string": "a text",
     "int": "an integer",
@@ -61,6 +69,8 @@ def translated(error: ValidationError, model: type[BaseModel]) -> Iterator[tuple
     """Yield where and what each problem is that the model found."""
     for details in error.errors(include_url=False):
         location = details["loc"]
+        if details["type"] == "too_short" and len(details["input"]) >= details["ctx"]["min_length"]:
+            continue  # only the items that were right are counted: the wrong ones are findings of their own
         if details["type"] == "extra_forbidden":
             known = _fields(model, location[:-1])
             wrong = str(location[-1])
@@ -71,51 +81,45 @@ def translated(error: ValidationError, model: type[BaseModel]) -> Iterator[tuple
 
 def described(value: object) -> str:
     """Return a value found in a definition, for a message."""
-    match value:
-        case None:
-            return "null"
-        case bool():
-            return "true" if value else "false"
-        case str():
-            return repr(value) if len(value) <= _SHOWN_CHARACTERS else f"{value[:_SHOWN_CHARACTERS]!r}..."
-        case int() | float():
-            return str(value) if not isinstance(value, int) or value.bit_length() <= 64 else "an integer beyond 64 bits"
-        case Mapping():
-            return "an object"
-        case list() | tuple():
-            return f"a list of {len(value)}"
-        case _:
-            return f"a value of Python's type {type(value).__name__}"
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, (str, float)):
+        return reprlib.repr(value)
+    if isinstance(value, int):
+        return str(value) if INTEGER_MIN <= value <= INTEGER_MAX else "an integer beyond 64 bits"
+    kinds = ((Mapping, "an object"), (list | tuple, "a list"))
+    return next((words for kind, words in kinds if isinstance(value, kind)), f"Python's {type(value).__name__}")
 
 
 def _message(details: ErrorDetails) -> str:
     kind, value, context = details["type"], details["input"], details.get("ctx", {})
-    found = f"found {described(value)}"
-    match kind:
-        case "missing":
-            return "expected a value, found nothing"
-        case "string_pattern_mismatch" if context.get("pattern") == NAME_PATTERN:
-            return f"expected {NAME_WORDS}, {found}"
-        case "string_too_long":
-            return f"expected at most {context['max_length']} characters, found {len(value)}"
-        case "too_long" | "too_short":
-            bound = f"at most {context['max_length']}" if kind == "too_long" else f"at least {context['min_length']}"
-            return f"expected {bound} in the list, found {context['actual_length']}"
-        case "greater_than_equal":
-            return f"expected at least {context['ge']}, {found}"
-        case "less_than_equal":
-            return f"expected at most {context['le']}, {found}"
-        case "literal_error":
-            allowed = str(context["expected"]).replace("'", "").replace(" or ", ", ").split(", ")
-            return (
-                f"expected one of {listed(allowed)}, {found}{suggest(value, allowed) if isinstance(value, str) else ''}"
-            )
-        case "value_error":
-            return str(context["error"])
-        case _ if (expected := _KINDS.get(kind.removesuffix("_type"))) is not None:
-            return f"expected {expected}, {found}"
-        case _:
-            return f"{details['msg'][:1].lower()}{details['msg'][1:]}, {found}"
+    if kind == "missing":
+        return "expected a value, found nothing"
+    if kind == "value_error":
+        return str(context["error"])
+    expected = _expected(kind, context) or f"{details['msg'][:1].lower()}{details['msg'][1:]}"
+    if kind == "literal_error" and isinstance(value, str):
+        return f"{expected}, found {described(value)}{suggest(value, _allowed(context))}"
+    if kind in {"too_long", "too_short"}:
+        return f"{expected}, found {context['actual_length']}"
+    return f"{expected}, found {described(value)}"
+
+
+def _expected(kind: str, context: Mapping[str, object]) -> str | None:
+    """Return what was expected, in our words, or None for a kind of error that these models do not have."""
+    if kind == "literal_error":
+        return f"expected one of {listed(_allowed(context))}"
+    if kind in _BOUNDS:
+        words, bound = _BOUNDS[kind]
+        return f"expected {words.format(context[bound])}"
+    if kind == "string_pattern_mismatch" and context.get("pattern") == NAME_PATTERN:
+        return f"expected {NAME_WORDS}"
+    known = _KINDS.get(kind.removesuffix("_type"))
+    return f"expected {known}" if known is not None else None
+
+
+def _allowed(context: Mapping[str, object]) -> list[str]:
+    return str(context["expected"]).replace("'", "").replace(" or ", ", ").split(", ")
 
 
 def _fields(model: type[BaseModel], location: Sequence[int | str]) -> list[str]:

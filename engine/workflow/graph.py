@@ -5,9 +5,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pydantic import ValidationError
 
-from engine.errors import RegistryError
 from engine.limits import DEFINITION_CONNECTIONS_MAX, DEFINITION_NODES_MAX, FINDINGS_MAX
-from engine.nodes.node_type import NEXT
+from engine.nodes.node_type import NEXT, Configuration, NodeType
 from engine.workflow.findings import Location, translated
 from engine.workflow.names import listed, suggest
 
@@ -67,7 +66,10 @@ def _list(value: object) -> Sequence[object]:
     return value if isinstance(value, (list, tuple)) else ()
 
 
-def _nodes(data: Sequence[object], registry: "Registry", problems: list[tuple[Location, str]]) -> dict[str, _Node]:
+def _nodes(
+    data: Sequence[object], registry: "Registry | None", problems: list[tuple[Location, str]]
+) -> dict[str, _Node]:
+    types = {node_type.name: node_type for node_type in (registry or _built_in()).node_types}
     nodes: dict[str, _Node] = {}
     for index, entry in enumerate(data):
         if not isinstance(entry, Mapping):
@@ -75,7 +77,11 @@ def _nodes(data: Sequence[object], registry: "Registry", problems: list[tuple[Lo
         name, type_ = entry.get("id"), entry.get("type")
         outputs: Sequence[str] | None = None
         if isinstance(type_, str) and len(problems) <= FINDINGS_MAX:
-            outputs = _configured(index, type_, entry.get("configuration", {}), known, problems, registry)
+            if type_ in types:
+                outputs = _configured(index, types[type_], entry.get("configuration", {}), registry, problems)
+            else:
+                message = f"expected a node type, found '{type_}'; there are: {listed(types)}{suggest(type_, types)}"
+                problems.append((("nodes", index, "type"), message))
         if not isinstance(name, str):
             continue
         if name in nodes:
@@ -86,16 +92,13 @@ def _nodes(data: Sequence[object], registry: "Registry", problems: list[tuple[Lo
 
 
 def _configured(
-    index: int, type_: str, data: object, registry: "Registry", problems: list[tuple[Location, str]]
+    index: int,
+    node_type: NodeType[Configuration],
+    data: object,
+    registry: "Registry | None",
+    problems: list[tuple[Location, str]],
 ) -> Sequence[str] | None:
     """Check one node's configuration and return its outputs, or None when they cannot be known."""
-    try:
-        node_type = registry.find_node_type(type_)
-    except RegistryError:
-        known = [node_type.name for node_type in registry.node_types]
-        message = f"expected a node type, found '{type_}'; there are: {listed(known)}{suggest(type_, known)}"
-        problems.append((("nodes", index, "type"), message))
-        return None
     if not isinstance(data, Mapping):
         return None
     place: Location = ("nodes", index, "configuration")

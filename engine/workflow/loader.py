@@ -34,9 +34,9 @@ def load(path: str | Path, registry: "Registry | None" = None) -> WorkflowDefini
 
 def loads(
     text: str | bytes,
-    format: Format,
+    format: Format,  # noqa: A002 - the word for it
     source: str = "definition",
-    registry: "Registry | None" = None,  # noqa: A002 - the word for it
+    registry: "Registry | None" = None,
 ) -> WorkflowDefinition:
     """Return the definition in a text; like `load`.
 

@@ -60,6 +60,8 @@ def require_valid(
 def _checked(
     definition: object, registry: "Registry | None", source: str
 ) -> tuple[WorkflowDefinition | None, list[Finding]]:
+    model: WorkflowDefinition | None
+    problems: list[tuple[Location, str]]
     if isinstance(definition, WorkflowDefinition):
         model, data, problems = definition, definition.model_dump(), []
     elif isinstance(definition, Mapping):
@@ -68,7 +70,6 @@ def _checked(
     else:
         message = f"expected an object with id, name and nodes, found {described(definition)}"
         return None, [Finding(source, "", "", message)]
-    # Sorted by the message too: one place may have several, and the order must not depend on who found them.
     problems += check_graph(data, registry)
     findings = [_finding(source, data, location, message) for location, message in problems]
     if len(findings) > FINDINGS_MAX:

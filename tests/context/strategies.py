@@ -18,6 +18,7 @@ decimals = st.decimals(allow_nan=False, allow_infinity=False) | st.sampled_from(
     [Decimal("-0"), Decimal("0E-30"), Decimal("1E+9"), Decimal("-0.00"), Decimal("9" * 60), Decimal("1E-999999")]
 )
 json_scalars = st.none() | st.booleans() | integers | floats | texts
+_local = [datetime.min, datetime.max]  # noqa: DTZ901 - local times are values too
 typed = (
     st.datetimes(timezones=zones)
     | st.dates()
@@ -26,7 +27,7 @@ typed = (
     | st.uuids()
     | decimals
     | st.binary(max_size=20)
-    | st.sampled_from([timedelta.min, timedelta.max, datetime.min, datetime.max, date.min, date.max, time.max, b""])
+    | st.sampled_from([timedelta.min, timedelta.max, *_local, date.min, date.max, time.max, b""])
 )
 values = st.recursive(
     json_scalars | typed,

@@ -75,7 +75,7 @@ def test_many_changes_in_one_container_set_it_as_a_whole() -> None:
 
 def test_the_changes_of_the_largest_context_fit_one_record() -> None:
     before: WireObject = {f"{i:04x}": 0 for i in range(26_000)}
-    after: WireObject = {name: 1 for name in before}
+    after: WireObject = dict.fromkeys(before, 1)
     assert CONTEXT_BYTES_MAX * 0.8 < len(orjson.dumps(after)) < CONTEXT_BYTES_MAX
     changes = difference(before, after)
     assert len(orjson.dumps(changes)) < CONTEXT_BYTES_MAX + 100 < RECORD_BYTES_MAX

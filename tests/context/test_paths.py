@@ -46,7 +46,8 @@ def test_every_rendered_path_is_read_back(segments: list[str | int]) -> None:
     ("path", "character"),
     [
         (".a", 1), ("a.", 3), ("a..b", 3), ("a[", 3), ("a[]", 3), ("a[-1]", 3), ("a[01]", 3), ("a[0]b", 5), ("a]", 2),
-        (" a", 1), ("a ", 2), ("a.[0]", 3), ('a"b', 2), ('["a', 2), ('["\\ud800"]', 2), ("[9999999999]", 2), ("\ud800", 1),
+        (" a", 1), ("a ", 2), ("a.[0]", 3), ('a"b', 2), ('["a', 2), ('["\\ud800"]', 2),
+        ("[9999999999]", 2), ("\ud800", 1),
     ],
 )  # fmt: skip
 def test_what_is_no_path_is_refused_at_its_character(path: str, character: int) -> None:
@@ -111,7 +112,11 @@ def test_set_at_the_length_of_a_list_appends() -> None:
     [
         ("first-name.x", ContextContainerError, "expected an object with the name 'x' at 'first-name' for the path"),
         ("none.x", ContextContainerError, "'none.x', but found None"),
-        ("order[0]", ContextContainerError, r"list with the index 0 at 'order' for the path 'order\[0\]', but found an ob"),
+        (
+            "order[0]",
+            ContextContainerError,
+            r"list with the index 0 at 'order' for the path 'order\[0\]', but found an ob",
+        ),
         ("order.lines.sku", ContextContainerError, "the name 'sku' at 'order.lines' .* but found a list of 2"),
         ("order.when.value", ContextContainerError, "at 'order.when' .* but found a date"),
         ("order.lines[3]", ContextIndexError, "the list at 'order.lines' has 2 items"),
