@@ -5,11 +5,11 @@ from typing import NamedTuple
 
 from pydantic import JsonValue, ValidationError
 
+from engine.context.values import WireObject
 from engine.core.plan import Plan, PlannedNode
 from engine.errors import LogDamagedError, RegistryError, WorkflowAmbiguousError, WorkflowNotFoundError
 from engine.log.port import WORKFLOWS, Log, Record
 from engine.nodes.node_type import Configuration, NodeType, Step, Work
-from engine.context.values import WireObject
 from engine.registry import Registry
 from engine.workflow.definition import WorkflowDefinition
 

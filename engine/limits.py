@@ -45,7 +45,7 @@ NODE_EXECUTIONS_MAX: Final = 100_000
 COMMIT_EVENTS_MAX: Final = 200
 """Events of one commit; a decision that needs more goes on in the next commit."""
 COMMIT_BYTES_MAX: Final = 320 * 1024
-"""Bytes of a commit's value after which no further step is put into it: one step and the run's end always fit behind."""
+"""Bytes of a commit's value after which no further step is put into it; one step and the end always fit behind."""
 RECORD_BYTES_MAX: Final = 1_000_000
 """Bytes of one record: key, headers and value (Kafka's client default)."""
 

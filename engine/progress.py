@@ -72,16 +72,14 @@ class ProgressHost:
         if self._threads is None:
             return
         ends = [(await self._log.ends(EVENTS, follower.partition)).end for follower in self._followers]
-        caught_up = asyncio.gather(
-            *(follower.reach(end) for follower, end in zip(self._followers, ends, strict=True))
-        )
+        caught_up = asyncio.gather(*(follower.reach(end) for follower, end in zip(self._followers, ends, strict=True)))
         try:
             async with asyncio.timeout(PROGRESS_DRAIN_SECONDS):
                 await caught_up
         except TimeoutError:
             for follower, end in zip(self._followers, ends, strict=True):
                 if follower.position < end:
-                    _LOGGER.error(
+                    _LOGGER.error(  # noqa: TRY400 - the time is up; where it happened says nothing
                         "Progress service %s has not seen the last %d records of partition %d",
                         follower.name,
                         end - follower.position,
@@ -198,7 +196,9 @@ class _Follower:
 SubjectT = TypeVar("SubjectT", Run, Trace)
 
 
-def _awaitable(function: Callable[[SubjectT], Awaitable[None]], threads: Threads) -> Callable[[SubjectT], Awaitable[None]]:
+def _awaitable(
+    function: Callable[[SubjectT], Awaitable[None]], threads: Threads
+) -> Callable[[SubjectT], Awaitable[None]]:
     """Let a service be written without async: its methods are then called in a thread."""
     return function if inspect.iscoroutinefunction(function) else lambda subject: threads(_call, function, subject)
 

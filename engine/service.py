@@ -12,7 +12,6 @@ from pydantic import JsonValue
 
 from engine.catalogue import Catalogue, WorkflowVersion
 from engine.context import ContextObject
-from engine.context.values import WireObject
 from engine.core.commands import CancelRun, Command, CreateRun, StartRun, encode
 from engine.core.identity import is_run_id
 from engine.core.state import RunState, RunStatus
@@ -194,7 +193,8 @@ class EngineService:
         """
         try:
             _refuse_inside_loop("A blocking call", "Await the asynchronous one instead.")
-            loop = self._opened._loop
+            self._require_open()
+            loop = self._loop
         except BaseException:
             call.close()
             raise
@@ -215,7 +215,8 @@ class EngineService:
         """
         definition = workflow if isinstance(workflow, WorkflowDefinition) else load(workflow)
         require_valid(definition, self.registry, source="" if workflow is definition else str(workflow))
-        return await self._opened._catalogue.publish(definition)
+        self._require_open()
+        return await self._catalogue.publish(definition)
 
     async def get_workflow_id(self, name: str) -> str:
         """Return the id of the workflow with this name, exactly.
@@ -224,7 +225,8 @@ class EngineService:
             WorkflowNotFoundError: There is none.
             WorkflowAmbiguousError: There are several.
         """
-        await self._opened._catalogue.refresh()
+        self._require_open()
+        await self._catalogue.refresh()
         return self._catalogue.find_id(name)
 
     # Runs.
@@ -340,7 +342,8 @@ class EngineService:
             RunIdInvalidError: The text is no run id.
             RunNotFoundError: No run has this id.
         """
-        state = self._opened._executor.state(_checked(run_id))
+        self._require_open()
+        state = self._executor.state(_checked(run_id))
         if state is not None:
             return run_of(state)
         run = run_in(await read_history(self._log, run_id))
@@ -355,21 +358,21 @@ class EngineService:
             RunIdInvalidError: The text is no run id.
             RunNotFoundError: No run has this id.
         """
-        history = await read_history(self._opened._log, _checked(run_id))
+        self._require_open()
+        history = await read_history(self._log, _checked(run_id))
         if not history:
             raise RunNotFoundError(f"Expected the id of a run, but no run has the id {run_id}.")
         return traces_in(history)
 
     # Inside.
 
-    @property
-    def _opened(self) -> Self:
+    def _require_open(self) -> None:
         if self._resources is None:
             raise ClosedError("The engine is not open.", hint="Use it inside 'async with EngineService.open(...)'.")
-        return self
 
     async def _runnable(self, workflow_id: str) -> str:
-        catalogue = self._opened._catalogue
+        self._require_open()
+        catalogue = self._catalogue
         await catalogue.refresh()
         definition = catalogue.newest(workflow_id)
         plan = catalogue.plan(workflow_id, definition.version)

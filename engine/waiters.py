@@ -116,7 +116,9 @@ class Waiters(Listener):
             for waiter in waiters:
                 if not waiter.future.done():
                     waiter.future.set_exception(
-                        ClosedError("The engine was closed while this call waited.", hint="The run goes on at the next start.")
+                        ClosedError(
+                            "The engine was closed while this call waited.", hint="The run goes on at the next start."
+                        )
                     )
 
 

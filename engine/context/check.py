@@ -53,13 +53,22 @@ def check_limits(wire: Wire, path: Path = ()) -> None:
         ContextCountError: More than 100,000 values.
         ContextDepthError: More than 64 containers inside each other.
     """
-    data = orjson.dumps(wire)
+    try:
+        data = orjson.dumps(wire)
+    except orjson.JSONEncodeError:
+        # orjson stops at 254 levels; the walk says so with the path.
+        _walk(wire, path)
+        raise
     if len(data) > CONTEXT_BYTES_MAX:
         raise _too_large(wire, list(path), len(data))
     # Brackets and commas bound depth and count from above (those in texts only raise the bound), at C's speed.
     containers = data.count(b"{") + data.count(b"[")
-    if containers + len(path) <= CONTEXT_DEPTH_MAX and containers + data.count(b",") < CONTEXT_VALUES_MAX:
-        return
+    if containers + len(path) > CONTEXT_DEPTH_MAX or containers + data.count(b",") >= CONTEXT_VALUES_MAX:
+        _walk(wire, path)
+
+
+def _walk(wire: Wire, path: Path) -> None:
+    """Count depth and values of a wire value that stands at the path, one by one."""
     values, place = 0, list(path)
 
     def walk(value: Wire, depth: int) -> None:

@@ -205,7 +205,6 @@ class _Encoder:
         return {TYPE: converter.wire_name, VALUE: wire}
 
     def _unregistered(self, value: object) -> ContextUnregisteredError:
-        kind = type(value)
         hint = "Register a converter for it and make the context with that registry."
         if isinstance(value, Enum):
             hint = "Register its enum with register_enum and make the context with that registry."
@@ -214,7 +213,8 @@ class _Encoder:
         elif isinstance(value, (bytearray, memoryview)):
             hint = "Set bytes."
         return ContextUnregisteredError(
-            f"expected a value of a built-in or registered type, but found {article(kind.__name__)} {place_of(self._path)}.",
+            f"expected a value of a built-in or registered type, but found {article(type(value).__name__)} "
+            f"{place_of(self._path)}.",
             hint=hint,
         )
 

@@ -1,1 +1,1 @@
-"""The pure core: what a decision is, how state changes, and which records of the log count. No I/O, no clock, no chance."""
+"""The pure core: what a decision is, how state changes, and which records count. No I/O, no clock, no chance."""

@@ -184,7 +184,8 @@ class _Draft:
         if distance > WINDOW_SECONDS:
             return Rejection(
                 OUTSIDE_WINDOW,
-                f"expected a run id made within {WINDOW_SECONDS:.0f} s of its command, but {distance:.0f} s lie between",
+                f"expected a run id made within {WINDOW_SECONDS:.0f} s of its command, but {distance:.0f} s lie "
+                "between them",
             )
         return None
 

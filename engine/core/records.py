@@ -139,13 +139,17 @@ class PartHeading(NamedTuple):
     clock: int
 
 
+def part_id(heading: PartHeading, value: bytes) -> str:
+    """Return the id of a part: SHA-256 over what it says of itself and its value's bytes, in hex."""
+    return sha256("\n".join(map(str, heading)).encode() + b"\n" + value).hexdigest()
+
+
 def part_record(value: bytes, heading: PartHeading, *, source: str, time: str, checkpoint: str) -> Record:
     """Return one part of a checkpoint."""
-    identity = f"{heading.epoch}/{heading.start}/{heading.part}"
     return Record(
         PARTITION_KEY,
         value,
-        _partition_headers(PART, identity, source, time)
+        _partition_headers(PART, part_id(heading, value), source, time)
         | {
             "epoch": heading.epoch,
             "start": str(heading.start),

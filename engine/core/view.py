@@ -144,5 +144,5 @@ class View:
 
 
 def outlived(run_id: str, decided: int, commands: int, clock: int) -> bool:
-    """Return whether an ended run's id may be forgotten: its time and its offset are both behind a checkpoint's T and C."""
+    """Return whether an ended run's id may be forgotten: its time and its offset are both behind T and C."""
     return decided < commands and id_time(run_id) < clock - WINDOW_SECONDS * 1000

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from engine.call import Call
 from engine.context import ContextObject
@@ -26,9 +26,10 @@ Deliver = Callable[[str, Outcome], None]
 class _Attempt:
     """One attempt, queued, running or finished; its outcome is kept until the log has it."""
 
-    __slots__ = ("call", "number", "outcome", "task")
+    __slots__ = ("call", "number", "outcome", "partition", "task")
 
-    def __init__(self, number: int, call: Call) -> None:
+    def __init__(self, partition: int, number: int, call: Call) -> None:
+        self.partition = partition
         self.number = number
         self.call = call
         self.outcome: Outcome | None = None
@@ -65,7 +66,7 @@ class Attempts:
         held = self._held.get((run_id, trace.number))
         return None if held is None or held.number != trace.attempt else held.outcome
 
-    def start(self, state: RunState, trace: OpenTrace, node: PlannedNode, deliver: Deliver) -> None:
+    def start(self, partition: int, state: RunState, trace: OpenTrace, node: PlannedNode, deliver: Deliver) -> None:
         """Work on an attempt whose start was accepted; `deliver` gets the outcome in the event loop."""
         key = (state.run_id, trace.number)
         held = self._held.get(key)
@@ -84,7 +85,7 @@ class Attempts:
             registry=self._registry,
             threads=self._threads,
         )
-        attempt = self._held[key] = _Attempt(trace.attempt, call)
+        attempt = self._held[key] = _Attempt(partition, trace.attempt, call)
         attempt.task = asyncio.create_task(self._attempt(attempt, state, trace, node, deliver))
 
     def release(self, run_id: str, number: int) -> None:
@@ -92,6 +93,15 @@ class Attempts:
         held = self._held.pop((run_id, number), None)
         if held is not None and held.outcome is None:
             held.stop()
+
+    def release_all_but(self, partition: int, runs: Mapping[str, RunState]) -> None:
+        """Forget the attempts of a partition that its open runs do not show as current."""
+        for (run_id, number), held in list(self._held.items()):
+            if held.partition == partition:
+                state = runs.get(run_id)
+                current = () if state is None else state.open
+                if not any(trace.number == number and trace.attempt == held.number for trace in current):
+                    self.release(run_id, number)
 
     async def close(self) -> None:
         """Stop everything: asynchronous functions are cancelled, blocking ones are told and left behind."""

@@ -1,12 +1,15 @@
 """Beginning in the middle: from the last usable checkpoint of a partition, not from the beginning of its history."""
 
+import logging
 from typing import NamedTuple
 
 from engine.core.checkpoint import read_part_value
-from engine.core.records import FENCE, NO_CHECKPOINT, PART, PartHeading, read_part
+from engine.core.records import FENCE, NO_CHECKPOINT, PART, PartHeading, part_id, read_part
 from engine.core.view import View
 from engine.errors import LogDamagedError
 from engine.log.port import EVENTS, Ends, Log, LogRecord
+
+_LOGGER = logging.getLogger("runline.executor")
 
 _BACKWARDS = 64
 """Records read at once while walking back from the end."""
@@ -86,6 +89,14 @@ async def _load(log: Log, partition: int, named: str, ends: Ends) -> Beginning |
     view = View(heading.start, heading.epoch)
     size = 0
     for record in parts.values():
+        own = read_part(record.headers)
+        if own is None or record.headers.get("ce_id") != part_id(own, record.value):
+            _LOGGER.error(
+                "Partition %d: the checkpoint part at offset %d is damaged; beginning further back",
+                partition,
+                record.offset,
+            )
+            return None
         runs, ended = read_part_value(record.value)
         view.restore(heading, runs, ended)
         size += len(record.value)
@@ -108,9 +119,7 @@ async def _unfenced(log: Log, partition: int, heading: PartHeading, first: int) 
     return True
 
 
-async def _collect(
-    log: Log, partition: int, heading: PartHeading, first: int, end: int
-) -> dict[int, LogRecord] | None:
+async def _collect(log: Log, partition: int, heading: PartHeading, first: int, end: int) -> dict[int, LogRecord] | None:
     """Return all parts of the checkpoint, or None when a fence or the end of the log cuts it."""
     parts: dict[int, LogRecord] = {}
     position = first

@@ -90,7 +90,7 @@ class Partition:
         return None if self._term is None else self._term.view
 
     def concluded(self, run_id: str, outcome: Outcome) -> None:
-        """Take the outcome of an attempt; between two terms it stays with the attempt, and the next term asks for it."""
+        """Take the outcome of an attempt; between two terms it stays there, and the next term asks for it."""
         if self._term is not None:
             self._term.deliver(run_id, outcome)
 
@@ -153,9 +153,7 @@ class _Term:
         self._tasks: set[asyncio.Task[None]] = set()
 
     @classmethod
-    async def take(
-        cls, number: int, settings: Settings, concluded: Callable[[str, Outcome], None]
-    ) -> "_Term":
+    async def take(cls, number: int, settings: Settings, concluded: Callable[[str, Outcome], None]) -> "_Term":
         """Fence the partition and read up to the fence."""
         beginning = await begin(settings.log, number)
         await settings.catalogue.refresh()
@@ -182,7 +180,10 @@ class _Term:
         while self.view.position <= offset:
             for record in await self._events.next():
                 self._count(record)
-                self.view.fold(record)
+                accepted = self.view.fold(record)
+                if accepted is not None:
+                    # Somebody may wait for what an earlier term sent and did not read back.
+                    self._listener.accepted(accepted)
         if self.view.epoch != self._epoch:
             raise ReplacedError
 
@@ -193,6 +194,7 @@ class _Term:
             ReplacedError: Another fence was read.
             LogError: The log failed, or an append's outcome is unknown.
         """
+        self._attempts.release_all_but(self._number, self.view.runs)
         for state in list(self.view.runs.values()):
             self._resume(state)
         for work in (self._read_events(), self._read_commands()):
@@ -268,7 +270,7 @@ class _Term:
         plan = self._plan(state)
         for trace in state.open:
             if trace.number == number and plan is not None:
-                self._attempts.start(state, trace, plan.nodes[trace.node], self._concluded)
+                self._attempts.start(self._number, state, trace, plan.nodes[trace.node], self._concluded)
 
     async def _read_commands(self) -> None:
         while True:

@@ -16,7 +16,7 @@ def rejection_record(
     source: str,
     time: str,
 ) -> Record:
-    """Return the record of a refusal: the command's bytes as value, where it stood and why it was refused as headers."""
+    """Return the record of a refusal: the command's bytes; where it stood and why it was refused as headers."""
     headers = {
         "ce_specversion": "1.0",
         "ce_id": f"{partition}/{offset}",

@@ -113,7 +113,7 @@ class Start(NodeType[StartConfiguration]):
         if missing or mistyped:
             kind = "input_missing" if missing else "input_type"
             return Failed(kind, f"expected these inputs: {'; '.join(missing + mistyped)}")
-        return _with_defaults(context, changes)
+        return _with_defaults(context, changes) if changes else Done()
 
 
 def _with_defaults(context: WireObject, changes: list[Change]) -> Step:
@@ -121,4 +121,4 @@ def _with_defaults(context: WireObject, changes: list[Change]) -> Step:
         apply(context, changes)
     except ContextError as error:
         return Failed("default_not_settable", f"expected room for the defaults: {error}")
-    return Done(changes, message=f"{len(changes)} default(s) set" if changes else "")
+    return Done(changes, message=f"{len(changes)} default(s) set")

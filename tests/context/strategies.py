@@ -5,11 +5,12 @@ from decimal import Decimal
 
 from hypothesis import strategies as st
 
-from engine.context.values import TYPE, WireObject
+from engine.context.values import TYPE, Wire, WireObject
 from engine.limits import INTEGER_MAX, INTEGER_MIN
 
-offsets = st.timedeltas(timedelta(hours=-24) + timedelta.resolution, timedelta(hours=24) - timedelta.resolution)
-zones = st.none() | st.builds(timezone, offsets | offsets.map(lambda o: timedelta(minutes=o // timedelta(minutes=1))))
+_day = timedelta(hours=24) - timedelta.resolution
+offsets = st.timedeltas(-_day, _day) | st.integers(-1_439, 1_439).map(lambda minutes: timedelta(minutes=minutes))
+zones = st.none() | st.builds(timezone, offsets)
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 names = texts.filter(lambda name: name != TYPE)
 floats = st.floats(allow_nan=False, allow_infinity=False) | st.sampled_from([0.0, -0.0, 5e-324, -2.2e-308, 1e308, 1e22])
@@ -36,15 +37,20 @@ values = st.recursive(
 )
 contexts = st.dictionaries(names, values, max_size=5)
 
-_typed_wires = st.sampled_from(
-    [{TYPE: "date", "value": "2026-03-01"}, {TYPE: "date", "value": "2026-03-02"}, {TYPE: "mine", "value": [1, {}]}]
-)
 _few_names = st.sampled_from(["a", "b", "", "a.b", "[0]", " "])
-_wires = st.recursive(
-    st.sampled_from([None, False, True, 0, 1, 0.0, -0.0, 1.0, "", "x"]) | _typed_wires,
-    lambda inner: st.lists(inner, max_size=12) | st.dictionaries(_few_names, inner, max_size=6),
-    max_leaves=25,
-)
+_leaves: list[Wire] = [None, False, True, 0, 1, 0.0, -0.0, 1.0, "", "x"]
+_leaves += [
+    {TYPE: "date", "value": "2026-03-01"},
+    {TYPE: "date", "value": "2026-03-02"},
+    {TYPE: "mine", "value": [1, {}]},
+]
+
+
+def _containers(inner: st.SearchStrategy[Wire]) -> st.SearchStrategy[Wire]:
+    return st.lists(inner, max_size=12) | st.dictionaries(_few_names, inner, max_size=6)
+
+
+_wires = st.recursive(st.sampled_from(_leaves), _containers, max_leaves=25)
 wire_objects: st.SearchStrategy[WireObject] = st.dictionaries(_few_names, _wires, max_size=6)
 """Wire objects with few names and values, so that two of them have much in common."""
 

@@ -35,7 +35,7 @@ def test_two_values_are_the_same_when_their_types_and_bits_are(one: WireObject, 
 
 
 def test_the_same_context_is_not_even_looked_at() -> None:
-    context = {"a": cast("None", object())}
+    context: WireObject = {"a": cast("None", object())}
     assert difference(context, context) == []
 
 

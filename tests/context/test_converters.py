@@ -159,7 +159,7 @@ def test_a_registered_subclass_of_dict_is_its_own_type() -> None:
     ["money", "datetime", "bytes", "decimal", "int", "null", "object", "", "a\nb", "x" * (ID_CHARACTERS_MAX + 1), None],
 )
 def test_a_wire_name_that_is_taken_or_none_is_refused(wire_name: str, converters: Converters) -> None:
-    with pytest.raises(RegistryError, match="expected a wire name .* but"):
+    with pytest.raises(RegistryError, match=r"expected a wire name .* but"):
         converters.register(Price, wire_name, money_to_json, lambda _: Price(Decimal(0), ""))
     assert converters.of_type(Price) is None
 

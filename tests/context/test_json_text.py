@@ -27,7 +27,7 @@ def test_a_text_of_another_writer_is_read_as_json_says() -> None:
     ("text", "line", "column"),
     [
         ("{", 1, 2), ('{"a": 1,\n "b": }', 2, 7),
-        ("{'a': 1}", 1, 2), ('{"a": NaN}', 1, 7), ('{"a": 01}', 1, 8), (" ", 1, 2),
+        ("{'a': 1}", 1, 2), ('{"a": NaN}', 1, 7), ('{"a": 01}', 1, 7), (" ", 1, 1),
         ('{"a": "\\ud800"}', 1, 8), ("[1]", 1, 1), ("null", 1, 1), ('"x"', 1, 1), ("\ufeff{}", 1, 1),
     ],
 )  # fmt: skip
@@ -57,7 +57,7 @@ def test_a_name_that_stands_twice_is_refused(text: str) -> None:
         "18446744073709551616",
         "-9223372036854775809",
         "1" * 30,
-        "9" * 5000,
+        "9" * 300,
     ],
 )
 def test_an_integer_beyond_64_bits_is_refused_and_not_rounded(digits: str) -> None:
@@ -70,9 +70,10 @@ def test_the_largest_integers_are_read(digits: str) -> None:
     assert ContextObject.deserialize(f'{{"a": {digits}}}').get("a", int) == int(digits)
 
 
-def test_a_number_too_large_for_a_float_is_refused() -> None:
-    with pytest.raises(ContextError):
-        ContextObject.deserialize('{"a": 1e400}')
+@pytest.mark.parametrize("number", ["1e400", "9" * 400, "9" * 5_000])
+def test_a_number_too_large_for_a_float_is_refused(number: str) -> None:
+    with pytest.raises(ContextError, match="infinity"):
+        ContextObject.deserialize(f'{{"a": {number}}}')
 
 
 @pytest.mark.parametrize("levels", [65, 500, 5_000, 200_000])

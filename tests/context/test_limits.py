@@ -88,15 +88,22 @@ def test_the_depth_counts_from_the_top_wherever_the_value_is_set() -> None:
     context.set(path, {})
     deepest = context.get(path, ContextObject)
     deepest["n"] = 1
-    for set_one in (
+    refused: list[Callable[[], object]] = [
         lambda: deepest.set("n", {}),
         lambda: deepest.set("n.m", 1),
         lambda: deepest.update({"n": []}),
         lambda: context.set(path, {"n": ContextObject()}),
-    ):
+    ]
+    for set_one in refused:
         with pytest.raises(ContextDepthError, match="at most 64 containers"):
             set_one()
     check_wire(context.to_wire())
+
+
+@pytest.mark.parametrize("containers", [CONTEXT_DEPTH_MAX, 253, 254, 2_000])
+def test_the_quick_check_finds_every_depth(containers: int) -> None:
+    with pytest.raises(ContextDepthError, match="at most 64 containers inside each other, but found more at 'x"):
+        check_limits({"x": nested(containers)})
 
 
 def test_a_value_that_holds_itself_is_too_deep_and_one_that_holds_itself_often_has_too_many_values() -> None:
@@ -137,7 +144,7 @@ def test_the_size_is_measured_as_json_and_the_largest_part_is_named() -> None:
     with pytest.raises(ContextSizeError):
         check_wire(context.to_wire())
     with pytest.raises(ContextSizeError, match="at 'y'"):
-        ContextObject().set("y", "\x00" * (CONTEXT_BYTES_MAX // 6))
+        ContextObject().set("y", "\x00" * (CONTEXT_BYTES_MAX // 6 + 1))
 
 
 def test_the_size_counts_for_one_text_set_alone() -> None:

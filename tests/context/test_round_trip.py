@@ -86,7 +86,7 @@ def test_a_decimal_that_is_no_number_is_refused_by_name(text: str) -> None:
 
 
 def test_a_time_whose_zone_has_no_offset_of_its_own_is_refused() -> None:
-    with pytest.raises(ContextTimeError, match="an offset of its own, but found .*Berlin.* at 'a.b'"):
+    with pytest.raises(ContextTimeError, match=r"an offset of its own, but found .*Berlin.* at 'a.b'"):
         ContextObject().set("a.b", time(12, tzinfo=ZoneInfo("Europe/Berlin")))
 
 

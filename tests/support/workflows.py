@@ -1,5 +1,7 @@
 """Small workflows and the functions they call."""
 
+from itertools import pairwise
+
 from engine import Call, ContextObject, Registry, WorkflowDefinition
 from engine.catalogue import plan_of
 from engine.core.plan import Plan
@@ -8,9 +10,7 @@ from engine.core.plan import Plan
 def chain(*nodes: dict[str, object], workflow_id: str = "chain", limit: int = 1000) -> WorkflowDefinition:
     """Return a workflow that goes from one node to the next, with a start in front."""
     entries: list[dict[str, object]] = [{"id": "start", "type": "start"}, *nodes]
-    connections = [
-        {"from": before["id"], "to": after["id"]} for before, after in zip(entries, entries[1:], strict=False)
-    ]
+    connections = [{"from": before["id"], "to": after["id"]} for before, after in pairwise(entries)]
     return WorkflowDefinition.model_validate(
         {
             "id": workflow_id,
@@ -44,7 +44,7 @@ def registry() -> Registry:
         context.set("total", context.try_get("total", int, 0) + 1)
 
     @made.node("fail")
-    async def fail(context: ContextObject, call: Call) -> None:
+    async def fail(context: ContextObject, call: Call) -> None:  # noqa: ARG001 - the same
         raise ValueError("no")
 
     return made

@@ -94,7 +94,6 @@ class Committer:
         self._report = report
         self._doubtful = False
         self._queue: SimpleQueue[Entry | None] = SimpleQueue()
-        self._put = self._queue.put
         self._thread = threading.Thread(target=self._run, name=f"runline log {directory.name}", daemon=True)
         self._thread.start()
 
@@ -116,7 +115,6 @@ class Committer:
             group, going = self._next_group()
             if group:
                 self._report(self._commit(group))
-                group.clear()
 
     def _next_group(self) -> tuple[list[Entry], bool]:
         entry = self._queue.get()

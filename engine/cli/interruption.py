@@ -1,0 +1,111 @@
+"""Running a command's asynchronous work so that Ctrl-C stops it well, and a second Ctrl-C at once."""
+
+import asyncio
+import os
+import signal
+import sys
+import threading
+from collections.abc import Coroutine
+from types import FrameType
+from typing import Final, NoReturn
+
+from engine.cli.exit_codes import SIGNALLED
+from engine.errors import RunlineError
+
+_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+_SHOW_CURSOR: Final = b"\x1b[?25h"
+_STDERR: Final = 2
+
+
+class StoppedError(RunlineError):
+    """A signal stopped the command; what the log has is safe.
+
+    Attributes:
+        signal: The signal's number.
+    """
+
+    code = "interrupted"
+
+    def __init__(self, message: str, *, signal: int, hint: str) -> None:
+        super().__init__(message, hint=hint)
+        self.signal = signal
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+class Interruptible:
+    """One command's asynchronous work.
+
+    Attributes:
+        resume: The command line that goes on with what was begun; empty while nothing was begun.
+    """
+
+    def __init__(self) -> None:
+        self.resume = ""
+        self._signal = 0
+
+    def run(self, work: Coroutine[None, None, int]) -> int:
+        """Run the work in a new event loop and return its exit code.
+
+        The first SIGINT or SIGTERM cancels it, so that it lets go of everything in order; the second one ends the
+        process where it is, which loses nothing that the log has acknowledged.
+
+        Raises:
+            StoppedError: A signal stopped it.
+        """
+        self._loop = asyncio.new_event_loop()
+        self._task = self._loop.create_task(work)
+        try:
+            before = self._handle_signals()
+            try:
+                return self._loop.run_until_complete(self._task)
+            finally:
+                for number, handler in before.items():
+                    signal.signal(number, handler)
+        except asyncio.CancelledError:
+            if not self._signal:
+                raise
+            raise self._stopped() from None
+        finally:
+            _close(self._loop)
+
+    def _handle_signals(self) -> "dict[signal.Signals, signal._HANDLER]":
+        if threading.current_thread() is not threading.main_thread():
+            return {}
+        # Not the loop's own handlers: those wait for the loop, which a function may be blocking.
+        return {number: signal.signal(number, self._hear) for number in _SIGNALS}
+
+    def _hear(self, number: int, _frame: FrameType | None) -> None:
+        if self._signal:
+            self._end(number)
+        self._signal = number
+        os.write(_STDERR, b"\nStopping; press Ctrl-C again to end at once.\n")
+        self._loop.call_soon_threadsafe(self._task.cancel)
+
+    def _end(self, number: int) -> NoReturn:
+        if sys.stdout.isatty():
+            os.write(sys.stdout.fileno(), _SHOW_CURSOR)
+        if self.resume:
+            os.write(_STDERR, f"Go on with: {self.resume}\n".encode(errors="backslashreplace"))
+        os._exit(SIGNALLED + number)
+
+    def _stopped(self) -> StoppedError:
+        if not self.resume:
+            return StoppedError("Interrupted; no run was begun.", signal=self._signal, hint="")
+        return StoppedError(
+            "Interrupted; everything that happened so far is on the log.",
+            signal=self._signal,
+            hint=f"Go on with: {self.resume}",
+        )
+
+
+def _close(loop: asyncio.AbstractEventLoop) -> None:
+    """Close a loop without waiting for its threads: one of them may hang for ever."""
+    tasks = asyncio.all_tasks(loop)
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+    loop.run_until_complete(loop.shutdown_asyncgens())
+    loop.close()

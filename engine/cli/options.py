@@ -1,0 +1,102 @@
+"""The options that commands share, and the settings and the output they lead to."""
+
+import shlex
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import Parameter
+
+from engine.cli.logs import configure_logs
+from engine.cli.output import Output
+from engine.settings import Loaded, load_settings
+
+if TYPE_CHECKING:
+    from engine.registry import Registry
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What every command takes."""
+
+    config: Annotated[Path | None, Parameter(name="--config", help="A TOML file with settings [runline.toml]")] = None
+    json: Annotated[bool, Parameter(name="--json", negative="", help="Print one JSON document on stdout")] = False
+    verbose: Annotated[
+        bool, Parameter(name="--verbose", negative="", help="Show log records from INFO on, and tracebacks")
+    ] = False
+
+    def load(self) -> Loaded:
+        """Return the settings in force.
+
+        Raises:
+            SettingsError: A setting is not what was expected.
+        """
+        return load_settings(self._given(), self.config)
+
+    def output(self) -> Output:
+        """Configure the log records and return what to print on."""
+        configure_logs(verbose=self.verbose)
+        return Output(as_json=self.json)
+
+    def registry(self) -> "Registry | None":
+        """Return the application's registry, or None when no application is named.
+
+        Raises:
+            ApplicationError: It cannot be loaded.
+        """
+        from engine.application import load_application  # noqa: PLC0415 - only where an application is named
+
+        app = self.load().settings.app
+        return None if app is None else load_application(app)
+
+    def repeated(self) -> str:
+        """Return these options as they would be typed again for another command, with a space in front of each."""
+        return "".join(
+            f" --{name.replace('_', '-')} {shlex.quote(str(value))}" for name, value in self._given().items()
+        )
+
+    def _given(self) -> dict[str, object]:
+        given = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: value for name, value in given.items() if value is not None and not isinstance(value, bool)}
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class ReadingOptions(Options):
+    """What a command takes that reads a log."""
+
+    data: Annotated[Path | None, Parameter(name="--data", help="Directory of the log [data]")] = None
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class CheckingOptions(Options):
+    """What a command takes that looks at definitions."""
+
+    app: Annotated[
+        str | None, Parameter(name="--app", help="The application: module:attribute or file.py:attribute of a Registry")
+    ] = None
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class EngineOptions(ReadingOptions, CheckingOptions):
+    """What a command takes that opens an engine."""
+
+    durability: Annotated[
+        Literal["fsync", "process"] | None,
+        Parameter(name="--durability", help="What survives: loss of power, or the death of the process [fsync]"),
+    ] = None
+    nodes_running_max: Annotated[
+        int | None, Parameter(name="--nodes-running-max", help="Nodes that run at once [64]")
+    ] = None
+    nodes_running_per_workflow_max: Annotated[
+        int | None, Parameter(name="--nodes-running-per-workflow-max", help="Nodes of one workflow that run at once")
+    ] = None
+
+
+OPTIONS = Options()
+READING_OPTIONS = ReadingOptions()
+CHECKING_OPTIONS = CheckingOptions()
+ENGINE_OPTIONS = EngineOptions()

@@ -1,0 +1,75 @@
+"""Where a command prints: results on stdout, everything else on stderr; with --json one JSON document on stdout."""
+
+import sys
+
+import orjson
+from rich.console import Console, RenderableType
+from rich.text import Text
+
+from engine.cli.text import lines, one_line
+
+_PIPE_COLUMNS = 120
+"""Columns of tables when stdout is no terminal."""
+
+
+class Output:
+    """What a command prints on.
+
+    Args:
+        as_json: Whether stdout takes one JSON document and nothing else.
+    """
+
+    def __init__(self, *, as_json: bool) -> None:
+        self.as_json = as_json
+        self.console = console(stderr=False)
+
+    @property
+    def live(self) -> bool:
+        """Whether stdout is a terminal that can be drawn on again and again."""
+        return not self.as_json and self.console.is_terminal and not self.console.is_dumb_terminal
+
+    def line(self, text: str, style: str = "") -> None:
+        """Print one line for people; hostile characters are neutralised, nothing is wrapped."""
+        if not self.as_json:
+            self.console.print(Text(one_line(text), style=style), soft_wrap=True)
+
+    def block(self, text: str) -> None:
+        """Print several lines for people."""
+        if not self.as_json:
+            self.console.print(Text(lines(text)), soft_wrap=True)
+
+    def draw(self, renderable: RenderableType) -> None:
+        """Print something that is laid out, for people."""
+        if not self.as_json:
+            self.console.print(renderable)
+
+    def document(self, data: object) -> None:
+        """Print the JSON document, when there is to be one."""
+        if self.as_json:
+            print_json(data)
+
+
+def console(*, stderr: bool) -> Console:
+    """Return a console that takes every text literally: no markup, no highlighting, no emoji codes."""
+    made = Console(stderr=stderr, markup=False, highlight=False, emoji=False)
+    if not made.is_terminal and "COLUMNS" not in made._environ:  # noqa: SLF001 - what the console itself looks at
+        made.width = _PIPE_COLUMNS
+    return made
+
+
+def print_json(data: object) -> None:
+    """Print data as an indented JSON document on stdout."""
+    text = orjson.dumps(data, option=orjson.OPT_INDENT_2, default=str).decode()
+    # Characters that can drive a terminal stand in JSON strings only as escapes; these are the rest of them.
+    sys.stdout.write("".join(_json_safe(character) for character in text) if not text.isascii() else text)
+    sys.stdout.write("\n")
+
+
+def _json_safe(character: str) -> str:
+    if character.isascii() or character.isprintable():
+        return character
+    number = ord(character)
+    if number > 0xFFFF:  # noqa: PLR2004 - beyond it JSON writes two halves
+        number -= 0x10000
+        return f"\\u{0xD800 + (number >> 10):04x}\\u{0xDC00 + (number & 0x3FF):04x}"
+    return f"\\u{number:04x}"

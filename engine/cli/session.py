@@ -1,0 +1,40 @@
+"""Opening an engine, or a log to read, with the settings of a command."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from engine.log.embedded import EmbeddedLog
+from engine.log.port import Log
+from engine.progress import ProgressService
+from engine.registry import Registry
+from engine.service import EngineService
+from engine.settings import Settings
+
+
+@asynccontextmanager
+async def open_engine(
+    settings: Settings, registry: Registry | None, progress_services: Sequence[ProgressService] = ()
+) -> AsyncIterator[tuple[EngineService, Log]]:
+    """Open the log and an engine on it.
+
+    Args:
+        settings: Where and how.
+        registry: The application's, or None: then nodes whose function is not known here wait.
+        progress_services: Called with every change.
+
+    Raises:
+        LogLockedError: Another process has the directory open.
+        LogError: The log cannot be opened.
+    """
+    log = await EmbeddedLog.open(settings.data, durability=settings.durability)
+    try:
+        async with EngineService.open(
+            log,
+            registry,
+            progress_services=progress_services,
+            nodes_running_max=settings.nodes_running_max,
+            nodes_running_per_workflow_max=settings.nodes_running_per_workflow_max,
+        ) as engine:
+            yield engine, log
+    finally:
+        await log.close()
