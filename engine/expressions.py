@@ -13,11 +13,10 @@ import math
 import re
 from collections.abc import Iterator
 from functools import lru_cache
-from itertools import pairwise
 from typing import TYPE_CHECKING, Final, cast
 
 import orjson
-from jmespath import exceptions, functions, lexer, parser, visitor
+from jmespath import exceptions, functions, parser, visitor
 
 from engine.context.check import check_wire
 from engine.context.values import TYPE, VALUE, Wire, WireObject
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
 _CHARACTERS_PER_STEP: Final = 256
 _SHOWN_CHARACTERS: Final = 200
 _INTEGER_CHARACTERS: Final = 20
+_QUOTED: Final = re.compile(r""""(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|`(?:[^`\\]|\\.)*`""", re.DOTALL)
 _NUMBER: Final = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?")
 _TABLE: Final = functions.Functions.FUNCTION_TABLE
 
@@ -121,7 +121,8 @@ def _shown(expression: str) -> str:
 
 
 def _parse_problem(error: exceptions.ParseError) -> str:
-    return f"found {error.token_value!r}" if error.token_value else error.msg
+    # Only the end, and the errors without a token, have no text.
+    return f"found {error.token_value!r}" if error.token_value else "found the end"
 
 
 def _syntax(expression: str, position: int, expected: str, found: str = "") -> ExpressionError:
@@ -152,15 +153,14 @@ def _check_nesting(expression: str) -> None:
 
 def _check_literals(expression: str) -> None:
     """Refuse the old form `` `text` `` without quotes, which the library reads with a warning."""
-    tokens = list(lexer.Lexer().tokenize(expression))
-    for token, following in pairwise(tokens):
-        start = token["start"]
-        if expression[start : start + 1] == "`":
-            text = expression[start : following["start"]].strip()[1:-1].replace("\\`", "`")
+    for quoted in _QUOTED.finditer(expression):
+        text = quoted[0][1:-1].replace("\\`", "`")
+        if quoted[0].startswith("`"):
             try:
                 orjson.loads(text)
             except orjson.JSONDecodeError as error:
-                raise _syntax(expression, start, f"JSON between backticks, found {text[:100]!r}") from error
+                expected = f"JSON between backticks, found {text[:100]!r}"
+                raise _syntax(expression, quoted.start(), expected) from error
 
 
 def _check_tree(expression: str, tree: "Node") -> None:

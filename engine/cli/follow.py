@@ -96,4 +96,6 @@ def _trace_line(trace: Trace) -> str:
     attempt = f" (attempt {trace.attempt})" if trace.attempt > 1 else ""
     time = "" if trace.stopped is None else f" after {duration(trace.started, trace.stopped)}"
     words = str(trace.error) if trace.error is not None else trace.message
-    return one_line(f"{trace.number:>3} {trace.title}{attempt} {trace.trace_status.value}{time}{f'  {words}' if words else ''}")
+    return one_line(
+        f"{trace.number:>3} {trace.title}{attempt} {trace.trace_status.value}{time}{f'  {words}' if words else ''}"
+    )

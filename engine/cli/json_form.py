@@ -22,7 +22,11 @@ def trace_json(trace: Trace) -> dict[str, object]:
 
 def report_json(run: Run, traces: Sequence[Trace]) -> dict[str, object]:
     """Return everything about a run: itself, its traces and its output."""
-    return {"run": run_json(run), "traces": [trace_json(trace) for trace in traces], "output": _loaded(run.output_context)}
+    return {
+        "run": run_json(run),
+        "traces": [trace_json(trace) for trace in traces],
+        "output": _loaded(run.output_context),
+    }
 
 
 def _json(subject: Run | Trace) -> dict[str, object]:

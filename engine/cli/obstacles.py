@@ -3,17 +3,17 @@
 import asyncio
 
 from engine.catalogue import Catalogue
-from engine.cli.failures import ArgumentsError
 from engine.core.plan import Plan
 from engine.core.state import RunState, RunStatus
 from engine.core.view import View
+from engine.errors import RunlineError
 from engine.executor.beginning import begin
-from engine.log.port import COMMANDS, EVENTS, REJECTIONS, Log
+from engine.log.port import COMMANDS, EVENTS, REJECTIONS, Log, LogRecord, Reader
 
 _READ_AT_ONCE = 500
 
 
-class ObstructedError(ArgumentsError):
+class ObstructedError(RunlineError):
     """A run cannot go on with what this process has."""
 
     code = "run_obstructed"
@@ -33,7 +33,7 @@ def obstacle(state: RunState, plan: Plan | None) -> str:
 
 
 class OpenRuns:
-    """Reads the log beside the engine and knows every open run.
+    """Reads the log beside the engine and knows every open run. For one call of `until`.
 
     Args:
         log: The log.
@@ -45,6 +45,9 @@ class OpenRuns:
         self._catalogue = catalogue
         self._views: list[View] = []
         self._commands: list[int] = []
+        self._refused: set[tuple[str, str]] = set()
+        self._refusals_read = 0
+        self._moved = asyncio.Event()
 
     async def until(self, run_id: str | None) -> dict[str, str]:
         """Wait until the run, or every open run, has ended or cannot go on in this process.
@@ -59,24 +62,14 @@ class OpenRuns:
             beginning = await begin(self._log, partition)
             self._views.append(beginning.view)
             self._commands.append(beginning.commands)
-        moved = asyncio.Event()
         readers = [self._log.reader(EVENTS, number, view.position) for number, view in enumerate(self._views)]
-
-        async def read(number: int) -> None:
-            while True:
-                for record in await readers[number].next():
-                    self._views[number].fold(record)
-                moved.set()
-
-        tasks = [asyncio.create_task(read(number)) for number in range(len(readers))]
+        work = [self._fold(reader, view) for reader, view in zip(readers, self._views, strict=True)]
+        readers.append(self._log.reader(REJECTIONS, 0, 0))
+        tasks = [asyncio.create_task(each) for each in (*work, self._read_refusals(readers[-1]))]
         try:
-            while True:
-                moved.clear()
-                if await self._read_everything():
-                    left = await self._obstacles(run_id)
-                    if left is not None:
-                        return left
-                await self._moved(moved, tasks)
+            while (left := await self._left(run_id)) is None:
+                await self._next_move(tasks)
+            return left
         finally:
             for task in tasks:
                 task.cancel()
@@ -84,9 +77,21 @@ class OpenRuns:
                 reader.close()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    @staticmethod
-    async def _moved(moved: asyncio.Event, tasks: "list[asyncio.Task[None]]") -> None:
-        waiting = asyncio.create_task(moved.wait())
+    async def _fold(self, reader: Reader, view: View) -> None:
+        while True:
+            for record in await reader.next():
+                view.fold(record)
+            self._moved.set()
+
+    async def _read_refusals(self, reader: Reader) -> None:
+        while True:
+            for record in await reader.next():
+                self._refused.add((record.headers.get("partition", ""), record.headers.get("offset", "")))
+                self._refusals_read = record.offset + 1
+            self._moved.set()
+
+    async def _next_move(self, tasks: "list[asyncio.Task[None]]") -> None:
+        waiting = asyncio.create_task(self._moved.wait())
         try:
             done, _ = await asyncio.wait([waiting, *tasks], return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -94,42 +99,41 @@ class OpenRuns:
         for task in done:
             task.result()
 
-    async def _read_everything(self) -> bool:
+    async def _left(self, run_id: str | None) -> dict[str, str] | None:
+        """Return the open runs that cannot go on, or None while there is something to wait for."""
+        self._moved.clear()
+        if self._refusals_read < (await self._log.ends(REJECTIONS, 0)).end:
+            return None
         for number, view in enumerate(self._views):
-            if view.position < (await self._log.ends(EVENTS, number)).end:
-                return False
-        return not await self._undecided()
-
-    async def _undecided(self) -> bool:
-        """Return whether a command waits to be decided, such as a start that was sent just before a crash."""
-        refused: set[tuple[str, str]] | None = None
-        for number, view in enumerate(self._views):
-            end = (await self._log.ends(COMMANDS, number)).end
-            while self._commands[number] < end:
-                offset = self._commands[number]
-                for record in await self._log.read(COMMANDS, number, offset, _READ_AT_ONCE):
-                    state = view.runs.get(record.key)
-                    decided = view.ended.get(record.key, -1) if state is None else state.decided
-                    if decided < record.offset:
-                        refused = await self._refused() if refused is None else refused
-                        if (str(number), str(record.offset)) not in refused:
-                            return True
-                    self._commands[number] = record.offset + 1
-        return False
-
-    async def _refused(self) -> set[tuple[str, str]]:
-        end = (await self._log.ends(REJECTIONS, 0)).end
-        records = await self._log.read(REJECTIONS, 0, 0, end)
-        return {(record.headers.get("partition", ""), record.headers.get("offset", "")) for record in records}
-
-    async def _obstacles(self, run_id: str | None) -> dict[str, str] | None:
+            if view.position < (await self._log.ends(EVENTS, number)).end or await self._command_waits(number):
+                return None
         await self._catalogue.refresh()
         left: dict[str, str] = {}
-        for view in self._views:
-            for state in view.runs.values():
-                if run_id is None or state.run_id == run_id:
-                    reason = obstacle(state, self._catalogue.plan(None, state.version))
-                    if not reason:
-                        return None
-                    left[state.run_id] = reason
+        for state in [state for view in self._views for state in view.runs.values()]:
+            if run_id is None or state.run_id == run_id:
+                reason = obstacle(state, self._catalogue.plan(None, state.version))
+                if not reason:
+                    return None
+                left[state.run_id] = reason
         return left
+
+    async def _command_waits(self, partition: int) -> bool:
+        """Return whether a command that makes a run go waits to be decided, such as one sent just before a crash."""
+        end = (await self._log.ends(COMMANDS, partition)).end
+        while self._commands[partition] < end:
+            for record in await self._log.read(COMMANDS, partition, self._commands[partition], _READ_AT_ONCE):
+                if self._waits(partition, record):
+                    return True
+                self._commands[partition] = record.offset + 1
+        return False
+
+    def _waits(self, partition: int, record: LogRecord) -> bool:
+        view = self._views[partition]
+        if record.key in view.ended or (str(partition), str(record.offset)) in self._refused:
+            return False
+        state = view.runs.get(record.key)
+        if state is None:
+            return True
+        # Any other command to an open run either changes nothing or is waited for with the run.
+        created = state.status is RunStatus.CREATED and record.headers.get("ce_type") == "run.start"
+        return created and state.decided < record.offset

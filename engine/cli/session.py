@@ -12,6 +12,21 @@ from engine.settings import Settings
 
 
 @asynccontextmanager
+async def open_log(settings: Settings) -> AsyncIterator[Log]:
+    """Open the log for writing.
+
+    Raises:
+        LogLockedError: Another process has the directory open.
+        LogError: The log cannot be opened.
+    """
+    log = await EmbeddedLog.open(settings.data, durability=settings.durability)
+    try:
+        yield log
+    finally:
+        await log.close()
+
+
+@asynccontextmanager
 async def open_engine(
     settings: Settings, registry: Registry | None, progress_services: Sequence[ProgressService] = ()
 ) -> AsyncIterator[tuple[EngineService, Log]]:
@@ -26,15 +41,14 @@ async def open_engine(
         LogLockedError: Another process has the directory open.
         LogError: The log cannot be opened.
     """
-    log = await EmbeddedLog.open(settings.data, durability=settings.durability)
-    try:
-        async with EngineService.open(
+    async with (
+        open_log(settings) as log,
+        EngineService.open(
             log,
             registry,
             progress_services=progress_services,
             nodes_running_max=settings.nodes_running_max,
             nodes_running_per_workflow_max=settings.nodes_running_per_workflow_max,
-        ) as engine:
-            yield engine, log
-    finally:
-        await log.close()
+        ) as engine,
+    ):
+        yield engine, log

@@ -62,10 +62,10 @@ class EditConfiguration(Configuration):
         delete: Paths that are removed; one where nothing stands is ignored.
     """
 
-    move: Items[Transfer] = Field(default=(), strict=False)
-    copies: Items[Transfer] = Field(default=(), strict=False, validation_alias="copy", serialization_alias="copy")
-    set: Items[Setting] = Field(default=(), strict=False)
-    delete: Items[PathText] = Field(default=(), strict=False)
+    move: Items[Transfer] = ()
+    copies: Items[Transfer] = Field(default=(), validation_alias="copy", serialization_alias="copy")
+    set: Items[Setting] = ()
+    delete: Items[PathText] = ()
 
 
 class Edit(NodeType[EditConfiguration]):

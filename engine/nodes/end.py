@@ -28,7 +28,7 @@ class EndConfiguration(Configuration):
         mappings: What the output is made of, in order; without any, the context is the output.
     """
 
-    mappings: Items[Mapping] = Field(default=(), strict=False)
+    mappings: Items[Mapping] = ()
 
     @model_validator(mode="after")
     def _targets_differ(self) -> "EndConfiguration":

@@ -5,8 +5,8 @@ from typing import Annotated, TypeVar
 from pydantic import AfterValidator, Field, JsonValue
 
 from engine.context.check import check_wire
-from engine.context.paths import check_settable, parse, render
-from engine.context.values import VALUE, Path
+from engine.context.paths import check_settable, parse
+from engine.context.values import VALUE
 from engine.errors import ContextError
 from engine.expressions import ExpressionError, check
 
@@ -48,8 +48,3 @@ ExpressionText = Annotated[str, AfterValidator(_expression)]
 
 Literal = Annotated[JsonValue, AfterValidator(_literal)]
 """A value that a context can hold; typed ones as `{"$type": "datetime", "value": "..."}`."""
-
-
-def named(path: Path) -> str:
-    """Return the path in quotation marks, for messages."""
-    return f"'{render(path)}'"

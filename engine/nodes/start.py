@@ -3,7 +3,7 @@
 from typing import Final
 from typing import Literal as OneOf
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 from engine.context.changes import apply
 from engine.context.paths import find, parse
@@ -67,7 +67,7 @@ class StartConfiguration(Configuration):
         inputs: What a run is given; without any, every context is taken.
     """
 
-    inputs: Items[Input] = Field(default=(), strict=False)
+    inputs: Items[Input] = ()
 
     @model_validator(mode="after")
     def _paths_differ(self) -> "StartConfiguration":

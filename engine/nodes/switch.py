@@ -54,7 +54,7 @@ class SwitchConfiguration(Configuration):
         default: The output to leave by when no case is true.
     """
 
-    cases: Items[Case] = Field(strict=False, min_length=1)
+    cases: Items[Case] = Field(min_length=1)
     default: Name = "default"
 
     @model_validator(mode="after")

@@ -146,13 +146,9 @@ def _connections(nodes: Mapping[str, _Node], arrows: Sequence[_Arrow]) -> Proble
             )
         outputs = nodes[arrow.source].outputs if arrow.source in nodes else None
         if outputs is not None and arrow.output not in outputs:
-            near = suggest(arrow.output, outputs)
-            yield (
-                (*place, "output"),
-                (
-                    f"expected an output of node '{arrow.source}', found '{arrow.output}'; it has: {listed(outputs)}{near}"
-                ),
-            )
+            has = f"it has: {listed(outputs)}{suggest(arrow.output, outputs)}"
+            message = f"expected an output of node '{arrow.source}', found '{arrow.output}'; {has}"
+            yield (*place, "output"), message
         if arrow.to in nodes and nodes[arrow.to].type == START:
             yield (*place, "to"), f"expected a node other than the start, found '{arrow.to}': nothing leads into it"
 

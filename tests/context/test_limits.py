@@ -125,7 +125,16 @@ def test_a_value_that_holds_itself_is_too_deep_and_one_that_holds_itself_often_h
         ContextObject({"x": [part] * 2_000})
 
 
-@pytest.mark.parametrize("part", ["x" * 100_000, b"x" * 100_000, ContextObject({"t": "x" * 100_000}), ["ä" * 100_000]])
+@pytest.mark.parametrize(
+    "part",
+    [
+        "x" * 100_000,
+        b"x" * 100_000,
+        ContextObject({"t": "x" * 100_000}),
+        ["ä" * 100_000],
+        ContextObject({"t": b"x" * 100_000}),
+    ],
+)
 def test_a_large_part_in_many_places_is_refused_before_it_is_written_out(part: object) -> None:
     with pytest.raises(ContextSizeError, match="at most 262,144 bytes as JSON"):
         ContextObject({"x": [part] * 50_000})

@@ -1,5 +1,7 @@
 """Which records of a partition count: fences, chains, guards, checkpoints."""
 
+from collections.abc import Mapping
+
 import orjson
 
 from engine.core.checkpoint import part_values, read_part_value
@@ -50,7 +52,7 @@ class Partition:
 
 
 def commit(
-    *events: dict[str, object], epoch: str, prev: str = GENESIS, run: str = RUN, decided: int | None = None
+    *events: Mapping[str, object], epoch: str, prev: str = GENESIS, run: str = RUN, decided: int | None = None
 ) -> Record:
     value = commit_value(run, TIME, decided, [orjson.dumps(event) for event in events])
     return commit_record(

@@ -108,7 +108,7 @@ async def test_another_result_is_an_error_that_names_function_and_type(
 async def test_returning_the_context_itself_is_explained(registry: Registry, make_call: MakeCall) -> None:
     @registry.node("f")
     def f(context: ContextObject, call: Call) -> object:
-        return context if call else None
+        return context if call.attempt else None
 
     with pytest.raises(FunctionResultError, match="Change it in place"):
         await execute(ContextObject(), make_call())

@@ -159,16 +159,14 @@ def test_the_length_of_an_expression_is_limited() -> None:
         check("t" + " " * EXPRESSION_CHARACTERS_MAX)
 
 
-@pytest.mark.parametrize("make", ["({}){}", "[{}]{}", "!{}{}", "abs({}){}", "{}||a{}", "{}|a{}", "&{}{}"])
+@pytest.mark.parametrize("make", ["({})", "[{}]", "!{}", "abs({})", "{}||a", "{}|a", "{{x: {}}}"])
 def test_the_depth_of_an_expression_is_limited_alike_everywhere(make: str) -> None:
-    opening, closing = make.format("", "\0").split("\0") if "{}" not in make else make.split("{}")[:2]
-    allowed = "a"
-    for _ in range(EXPRESSION_DEPTH_MAX // 2):
-        allowed = f"{opening}{allowed}{closing}"
+    allowed = too_deep = "a"
+    for _ in range(EXPRESSION_DEPTH_MAX // 2 - 1):
+        allowed = make.format(allowed)
     check(allowed)
-    too_deep = "a"
-    for _ in range(EXPRESSION_CHARACTERS_MAX // (len(opening) + len(closing)) - 1):
-        too_deep = f"{opening}{too_deep}{closing}"
+    while len(make.format(too_deep)) <= EXPRESSION_CHARACTERS_MAX:
+        too_deep = make.format(too_deep)
     with pytest.raises(ExpressionError, match=f"at most {EXPRESSION_DEPTH_MAX} operations"):
         check(too_deep)
 
@@ -213,8 +211,9 @@ def test_the_context_is_left_as_it_is_and_the_result_can_be_kept() -> None:
 
 
 pieces = st.sampled_from(
-    [*"nmdct@*&!|.,:()[]{}`'\"<>= 0", "list", "prices", "money", "o.x", "[*]", "[]", "[?", "||", "&&", "==", "`1`", "'a'",
-     "sort_by(", "max_by(", "map(&", "to_string(", "to_number(", "length(", "keys(", "contains(", "[::-1]", "{a:"]
+    [*"nmdct@*&!|.,:()[]{}`'\"<>= 0", "list", "prices", "money", "o.x", "[*]", "[]", "[?", "||", "&&", "==", "`1`",
+     "'a'",
+     "sort_by(", "max_by(", "map(&", "to_string(", "to_number(", "length(", "keys(", "contains(", "[::-1]", "{a:"],
 )  # fmt: skip
 
 
@@ -228,8 +227,7 @@ pieces = st.sampled_from(
 def test_any_text_gives_a_legal_value_or_our_error(expression: str) -> None:
     try:
         result = search(expression, CONTEXT)
-    except ExpressionError as error:
-        assert str(error)
+    except ExpressionError:
         return
     check_wire({"value": result}, unknown_types=True)
     assert search(expression, CONTEXT) == result

@@ -111,7 +111,7 @@ async def test_predicates_and_expressions_are_tried_in_order(registry: Registry,
 
 
 async def test_a_predicate_must_answer_true_or_false(registry: Registry, make_call: MakeCall) -> None:
-    registry.predicate("p")(lambda context: 1 if context is not None else True)  # type: ignore[arg-type,return-value]
+    registry.predicate("p")(lambda context: 1 if context is not None else True)  # type: ignore[type-var]
     with pytest.raises(ConditionError, match="case 'a': expected True or False from predicate 'p', found int"):
         await execute(ContextObject(), make_call(), {"output": "a", "predicate": "p"})
 

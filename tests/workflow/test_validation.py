@@ -66,7 +66,8 @@ CASES: list[tuple[str, dict[str, object], str, str, str]] = [
     ("unknown field of a case", workflow({"id": "s", "type": "switch", "configuration": {"cases": [
         {"output": "a", "wen": "b"}]}}), "s", "configuration.cases[0].wen", "did you mean 'when'?"),
     ("bad expression", workflow({"id": "s", "type": "switch", "configuration": {"cases": [
-        {"output": "a", "when": "a ||| b"}]}}), "s", "configuration.cases[0].when", "found '|' at column 5 of 'a ||| b'"),
+        {"output": "a", "when": "a ||| b"}]}}), "s", "configuration.cases[0].when",
+     "found '|' at column 5 of 'a ||| b'"),
     ("unknown input type", workflow({**START, "configuration": {"inputs": [{"path": "a", "type": "integr"}]}}), "start",
      "configuration.inputs[0].type", "did you mean 'integer'?"),
     ("too many nodes", workflow(*[{"id": f"n{n}", "type": "end"} for n in range(DEFINITION_NODES_MAX + 1)]), "",

@@ -2,5 +2,6 @@
 
 from engine.log.embedded.log import Durability, EmbeddedLog
 from engine.log.embedded.reader import EmbeddedReader
+from engine.log.embedded.reading import ReadOnlyLog
 
-__all__ = ["Durability", "EmbeddedLog", "EmbeddedReader"]
+__all__ = ["Durability", "EmbeddedLog", "EmbeddedReader", "ReadOnlyLog"]

@@ -63,9 +63,6 @@ class Promises(NamedTuple):
 def read_promises(directory: Path) -> Promises | None:
     """Return what a log has promised, or None where there is no such file.
 
-    Args:
-        directory: The log's directory.
-
     Raises:
         LogDamagedError: The file is not what was written.
         LogError: It cannot be read.
@@ -126,8 +123,7 @@ class Acknowledged:
         self._put(number, _WRITTEN, end)
 
     def close(self) -> None:
-        """Write the file to the disk and let go of it."""
-        self._map.flush()
+        """Let go of the file; what was put into it is the operating system's to write."""
         self._map.close()
 
     def _put(self, number: int, kind: int, end: int) -> None:

@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from copy import copy
 from pathlib import Path
 from typing import Literal, NoReturn
 
@@ -13,10 +14,11 @@ import orjson
 from engine.errors import ClosedError, LogError
 from engine.limits import RECORD_BYTES_MAX
 from engine.log.embedded.committer import Committer, Entry, Outcome
-from engine.log.embedded.failures import from_store, from_system
+from engine.log.embedded.failures import from_store
 from engine.log.embedded.opening import Opened, open_log
 from engine.log.embedded.partition import Partition
 from engine.log.embedded.reader import EmbeddedReader
+from engine.log.embedded.reading import ReadOnlyLog, read_records, read_records_of_key
 from engine.log.place import check_offset, check_record, place_unknown
 from engine.log.port import Ends, LogRecord, Record
 from engine.store.errors import StoreError
@@ -85,6 +87,16 @@ class EmbeddedLog:
         path = Path(directory)
         return cls(path, partitions, open_log(path, partitions), durability=durability, clock=clock)
 
+    @classmethod
+    async def open_reading(cls, directory: str | os.PathLike[str]) -> ReadOnlyLog:
+        """Open a log for reading beside the process that writes it.
+
+        Raises:
+            LogDamagedError: It is not what was written.
+            LogError: There is none, it has a newer format, or the operating system refuses.
+        """
+        return ReadOnlyLog(Path(directory))
+
     @property
     def partitions(self) -> int:
         """The number of partitions of `commands` and of `events`; `workflows` and `rejections` have one."""
@@ -125,23 +137,12 @@ class EmbeddedLog:
         """
         place = self._partition(topic, partition)
         check_offset(topic, partition, offset, Ends(0, place.end))
-        end = min(place.end, offset + count)
-        records: list[LogRecord] = []
-        while offset < end:
-            records += self._opened.records.page(place, offset, end)
-            offset = records[-1].offset + 1
-            await asyncio.sleep(0)
-        return records
+        return await read_records(self._opened.records, place, offset, min(place.end, offset + count))
 
     async def read_key(self, topic: str, partition: int, key: str) -> Sequence[LogRecord]:
         """Return all records with this key, in order."""
         place = self._partition(topic, partition)
-        end = place.end
-        records: list[LogRecord] = []
-        while page := self._opened.records.page_of_key(place, key, records[-1].offset + 1 if records else 0, end):
-            records += page
-            await asyncio.sleep(0)
-        return records
+        return await read_records_of_key(self._opened.records, place, key, place.end)
 
     def reader(self, topic: str, partition: int, offset: int) -> EmbeddedReader:
         """Return a reader that starts at `offset` and goes on with what is appended."""
@@ -162,24 +163,27 @@ class EmbeddedLog:
 
     async def _close(self) -> None:
         self._committer.stop()
-        await asyncio.to_thread(self._committer.join)
-        for reader in list(self._readers):
-            reader.close()
-        failure: Exception | None = None
         try:
-            self._opened.store.close()
+            await asyncio.to_thread(self._let_go)
+        finally:
+            for reader in list(self._readers):
+                reader.close()
+
+    def _let_go(self) -> None:
+        """Finish what is queued and let go of everything, whatever fails on the way."""
+        opened = self._opened
+        self._committer.join()
+        try:
+            with opened.records.lock:
+                opened.records.closed = True
+                opened.store.close()
+            for partition in opened.partitions:
+                opened.acknowledged.synced(partition.index, partition.following)
         except StoreError as error:
-            failure = from_store(error, self._directory)
-        else:
-            for partition in self._opened.partitions:
-                self._opened.acknowledged.synced(partition.index, partition.following)
-        try:
-            self._opened.acknowledged.close()
-        except OSError as error:
-            failure = failure or from_system(error, self._directory)
-        self._opened.lock.release()
-        if failure is not None:
-            raise failure
+            raise from_store(error, self._directory) from error
+        finally:
+            opened.acknowledged.close()
+            opened.lock.release()
 
     def _partition(self, topic: str, partition: int) -> Partition:
         found = self._places.get((topic, partition))
@@ -246,6 +250,6 @@ def _fail(outcome: Outcome) -> None:
     assert outcome.error is not None
     for entry in outcome.entries:
         if entry.future is not None and not entry.future.done():
-            entry.future.set_exception(outcome.error)
+            entry.future.set_exception(copy(outcome.error))  # one traceback for each task
         if entry.failed is not None:
             entry.failed(outcome.error)

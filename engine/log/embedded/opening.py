@@ -14,7 +14,7 @@ from engine.log.embedded.layout import FORMAT, KEYS, META, META_KEY, RECORDS
 from engine.log.embedded.lock import DirectoryLock
 from engine.log.embedded.partition import Partition
 from engine.log.embedded.records import StoredRecords
-from engine.log.place import check_partitions, places
+from engine.log.place import PARTITIONED, check_partitions, places
 from engine.store.errors import StoreError
 from engine.store.port import Store
 from engine.store.rocks import RocksStore
@@ -81,6 +81,12 @@ def partitions_of_log(partitions: int) -> list[Partition]:
     return [Partition(topic, number, index) for index, (topic, number) in enumerate(places(partitions))]
 
 
+def partitions_promised(promises: Promises) -> int:
+    """Return the number of partitions of `commands` and of `events` of the log that made these promises."""
+    single, partitioned = len(places(1)) - len(PARTITIONED), len(PARTITIONED)
+    return (len(promises.ends) - single) // partitioned
+
+
 def check_identity(store: Store, directory: Path, promises: Promises) -> None:
     """Refuse a store that is not the one of the promises.
 
@@ -114,8 +120,7 @@ def _created(directory: Path, partitions: int) -> tuple[bytes, RocksStore, list[
     about = {"format": FORMAT, "partitions": partitions, "id": log_id.hex()}
     store = RocksStore.open(folder, FAMILIES)
     try:
-        if store.scan(RECORDS, b"", None, limit=1):
-            raise damaged(directory, f"there are records, but the file {FILE} is missing.")
+        _check_empty(store, directory)
         batch = store.batch()
         batch.put(META, META_KEY, orjson.dumps(about))
         store.write(batch)
@@ -126,9 +131,14 @@ def _created(directory: Path, partitions: int) -> tuple[bytes, RocksStore, list[
     return log_id, store, [0] * len(places(partitions))
 
 
+def _check_empty(store: Store, directory: Path) -> None:
+    if store.scan(RECORDS, b"", None, limit=1):
+        raise damaged(directory, f"there are records, but the file {FILE} is missing.")
+
+
 def _found(directory: Path, partitions: int, promises: Promises) -> tuple[bytes, RocksStore, list[int]]:
     """Open a log that is there, after looking at it without touching it: recovery drops what it cannot read."""
-    found = _partitions_from(len(promises.ends))
+    found = partitions_promised(promises)
     if found != partitions:
         raise LogError(
             f"expected the log {directory} to have {partitions} partitions, but it has {found}.",
@@ -143,13 +153,7 @@ def _found(directory: Path, partitions: int, promises: Promises) -> tuple[bytes,
         ends = _checked_ends(StoredRecords(store, directory), partitions_of_log(partitions), promises, unflushed)
     finally:
         store.close()
-    store = RocksStore.open(folder, FAMILIES, create=False, lost_tail=lost_tail)
-    records = StoredRecords(store, directory)
-    again = [records.end(partition) for partition in partitions_of_log(partitions)]
-    if again != ends:
-        store.close()
-        raise damaged(directory, f"expected its partitions to end at {ends} after recovery, but found {again}.")
-    return promises.log_id, store, ends
+    return promises.log_id, RocksStore.open(folder, FAMILIES, create=False, lost_tail=lost_tail), ends
 
 
 def _checked_ends(records: StoredRecords, partitions: list[Partition], promises: Promises, unflushed: int) -> list[int]:
@@ -174,10 +178,3 @@ def _checked_ends(records: StoredRecords, partitions: list[Partition], promises:
 
 def _last(end: int) -> str:
     return f"them up to offset {end - 1}" if end else "none"
-
-
-def _partitions_from(count: int) -> int:
-    partitions = 1
-    while len(places(partitions)) < count:
-        partitions += 1
-    return partitions

@@ -1,33 +1,32 @@
 """The records in the store: read in order and checked, each missing one noticed."""
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TypeVar
 
-from engine.errors import LogDamagedError
+from engine.errors import ClosedError, LogDamagedError, LogError
 from engine.limits import READ_BYTES_MAX, READ_RECORDS_MAX
-from engine.log.embedded.failures import damaged, from_store
+from engine.log.embedded.failures import FULL_HINT, damaged, from_store
 from engine.log.embedded.layout import KEYS, RECORDS, decode, index_prefix, offset_of, record_key
 from engine.log.embedded.partition import Partition
 from engine.log.port import LogRecord
 from engine.store.errors import StoreError
 from engine.store.port import Row, Store, prefix_end
 
-_Result = TypeVar("_Result")
-
 
 class StoredRecords:
-    """Reads a log's store. The lock keeps readers away while the committer opens the store anew.
+    """Reads a log's store.
 
     Attributes:
         store: The store.
-        lock: Held during every use of the store by a reader, and while the store is opened anew.
+        lock: Held during every use of the store here; whoever opens it anew or closes it takes it too.
+        closed: Whether the log was closed, rather than the store lost for a while.
     """
 
     def __init__(self, store: Store, directory: Path) -> None:
         self.store = store
         self.lock = threading.Lock()
+        self.closed = False
         self._directory = directory
 
     def page(self, partition: Partition, offset: int, end: int) -> list[LogRecord]:
@@ -38,11 +37,9 @@ class StoredRecords:
         """
         count = min(READ_RECORDS_MAX, end - offset)
         first, last = record_key(partition.prefix, offset), record_key(partition.prefix, offset + count)
-        rows = self._use(
-            lambda: self.store.scan(RECORDS, first, last, limit=count, bytes_max=READ_BYTES_MAX), partition, offset
-        )
+        rows = self._scan(partition, RECORDS, first, last, limit=count)
         if not rows:
-            raise self.damaged(partition, f"expected a record at offset {offset}, but found none.")
+            raise self._missing(partition, offset)
         return self._decoded(partition, rows, offset)
 
     def page_of_key(self, partition: Partition, key: str, offset: int, end: int) -> list[LogRecord]:
@@ -52,8 +49,7 @@ class StoredRecords:
             LogDamagedError: A record is missing or not what was written.
         """
         prefix = index_prefix(partition.prefix, key.encode())
-        first, last = record_key(prefix, offset), record_key(prefix, end)
-        rows = self._use(lambda: self.store.scan(KEYS, first, last, limit=READ_RECORDS_MAX), partition, offset)
+        rows = self._scan(partition, KEYS, record_key(prefix, offset), record_key(prefix, end), limit=READ_RECORDS_MAX)
         records: list[LogRecord] = []
         size = 0
         for row in rows:
@@ -73,42 +69,36 @@ class StoredRecords:
             LogDamagedError: It is missing or not what was written.
         """
         stored_key = record_key(partition.prefix, offset)
-        stored = self._use(lambda: self.store.get(RECORDS, stored_key), partition, offset)
+        with self.lock:
+            try:
+                stored = self.store.get(RECORDS, stored_key)
+            except (StoreError, ClosedError) as error:
+                raise self._failure(partition, offset, error) from error
         if stored is None:
-            raise self.damaged(partition, f"expected a record at offset {offset}, but found none.")
+            raise self._missing(partition, offset)
         return self._decoded(partition, [(stored_key, stored)], offset)[0]
 
     def end(self, partition: Partition) -> int:
         """Return the offset behind the last record in the store."""
-        rows = self._use(
-            lambda: self.store.scan(
-                RECORDS, partition.prefix, prefix_end(partition.prefix), limit=1, bytes_max=1, reverse=True
-            ),
-            partition,
-            0,
-        )
+        last = prefix_end(partition.prefix)
+        rows = self._scan(partition, RECORDS, record_key(partition.prefix, 0), last, limit=1, reverse=True)
         return offset_of(rows[0][0]) + 1 if rows else 0
 
     def check_tail(self, partition: Partition, end: int, size: int) -> None:
-        """Read back from `end` over this many bytes, and the first record, to find what recovery may have dropped.
+        """Read back from `end` over this many bytes, and the first record, to find what a recovery may have dropped.
 
         Raises:
             LogDamagedError: A record is missing or not what was written.
         """
         if end > 0:
             self.one(partition, 0)
+        first = record_key(partition.prefix, 0)
         while end > 0 and size > 0:
-            first, last = record_key(partition.prefix, 0), record_key(partition.prefix, end)
-            rows = self._use(
-                lambda first=first, last=last: self.store.scan(  # type: ignore[misc]
-                    RECORDS, first, last, limit=READ_RECORDS_MAX, bytes_max=READ_BYTES_MAX, reverse=True
-                ),
-                partition,
-                end - 1,
-            )
-            begin = end - len(rows)
+            last = record_key(partition.prefix, end)
+            rows = self._scan(partition, RECORDS, first, last, limit=READ_RECORDS_MAX, reverse=True)
             if not rows:
-                raise self.damaged(partition, f"expected a record at offset {end - 1}, but found none.")
+                raise self._missing(partition, end - 1)
+            begin = end - len(rows)
             self._decoded(partition, reversed(rows), begin)
             size -= sum(len(stored) for _, stored in rows)
             end = begin
@@ -117,18 +107,30 @@ class StoredRecords:
         """Return the error for a partition that is not what was written."""
         return damaged(self._directory, f"{partition}: {what}")
 
+    def _missing(self, partition: Partition, offset: int) -> LogDamagedError:
+        return self.damaged(partition, f"expected a record at offset {offset}, but found none.")
+
     def _decoded(self, partition: Partition, rows: Iterable[Row], offset: int) -> list[LogRecord]:
         try:
             return [decode(stored_key, stored, expected) for expected, (stored_key, stored) in enumerate(rows, offset)]
         except LogDamagedError as error:
             raise self.damaged(partition, str(error)) from error
 
-    def _use(self, action: Callable[[], _Result], partition: Partition, offset: int) -> _Result:
+    def _scan(
+        self, partition: Partition, family: str, first: bytes, last: bytes | None, *, limit: int, reverse: bool = False
+    ) -> list[Row]:
         with self.lock:
             try:
-                return action()
-            except StoreError as error:
-                failure = from_store(error, self._directory)
-                if isinstance(failure, LogDamagedError):
-                    failure = self.damaged(partition, f"reading at offset {offset}: {error}")
-                raise failure from error
+                return self.store.scan(family, first, last, limit=limit, bytes_max=READ_BYTES_MAX, reverse=reverse)
+            except (StoreError, ClosedError) as error:
+                raise self._failure(partition, offset_of(first), error) from error
+
+    def _failure(self, partition: Partition, offset: int, error: StoreError | ClosedError) -> LogError | ClosedError:
+        if isinstance(error, ClosedError):
+            if self.closed:
+                return ClosedError(f"the log {self._directory} was closed.")
+            return LogError(f"the log {self._directory} cannot be read until it can be written again.", hint=FULL_HINT)
+        failure = from_store(error, self._directory)
+        if isinstance(failure, LogDamagedError):
+            return self.damaged(partition, f"reading from offset {offset} on: {error}")
+        return failure

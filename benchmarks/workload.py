@@ -1,0 +1,25 @@
+"""The workload of the benchmarks: a run of three steps, each a small asynchronous function."""
+
+from engine import Call, ContextObject, Registry, WorkflowBuilder, WorkflowDefinition
+
+INPUT = {"input": {"prompt": "What is the capital of Brazil?", "user_id": 42}}
+
+
+async def step(context: ContextObject, call: Call) -> None:
+    """Do what a small step does: read a value, write one."""
+    context.set(f"output.{call.node_id}", context.get("input.user_id", int) + 1)
+
+
+def registry() -> Registry:
+    """Return a registry with the step."""
+    made = Registry()
+    made.node("step")(step)
+    return made
+
+
+def workflow() -> WorkflowDefinition:
+    """Return the workflow of three steps."""
+    builder = WorkflowBuilder("three_steps", "Three steps").start()
+    for name in ("first", "second", "third"):
+        builder = builder.code(name, function="step")
+    return builder.end().build()

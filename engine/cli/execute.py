@@ -1,0 +1,223 @@
+"""`run`, `start` and `wait`: commands that execute runs and follow them until they end."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from engine.cli.arguments import make_context
+from engine.cli.context_text import context_text
+from engine.cli.exit_codes import RUN_FAILED, SUCCESS
+from engine.cli.follow import Follower
+from engine.cli.interruption import Interruptible
+from engine.cli.json_form import report_json, run_json
+from engine.cli.obstacles import ObstructedError, OpenRuns
+from engine.cli.options import ENGINE_OPTIONS, EngineOptions
+from engine.cli.output import Output
+from engine.cli.session import open_engine
+from engine.cli.timeline import Timeline
+from engine.cli.workflows import make_catalogue
+from engine.context import ContextObject
+from engine.core.state import RunStatus
+from engine.errors import DefinitionError, RunNotCreatedError
+from engine.log.port import Log
+from engine.registry import Registry
+from engine.run import Run, Trace
+from engine.service import EngineService
+from engine.settings import Settings
+from engine.workflow.loader import load
+
+Begin = Callable[[EngineService], Awaitable[str]]
+"""What a command does first with its engine; returns the id of the run that is followed."""
+
+_Set = Annotated[
+    list[str] | None,
+    Parameter(name="--set", negative="", help="path=value of the initial context; the value is JSON, else a text"),
+]
+_Context = Annotated[
+    Path | None, Parameter(name="--context", help="The initial context: a JSON or YAML file, or - for JSON on stdin")
+]
+
+
+def run(
+    file: Path,
+    *,
+    set_: _Set = None,
+    context: _Context = None,
+    options: EngineOptions = ENGINE_OPTIONS,
+) -> int:
+    """Publish a workflow file, run it, follow it and print its output.
+
+    Parameters
+    ----------
+    file
+        The workflow: a YAML or JSON file.
+    """
+    execution = _Execution(options)
+    initial = make_context(context, set_ or (), execution.converters)
+    try:
+        definition = load(file, execution.registry or Registry())
+    except DefinitionError as error:
+        error.hint = error.hint or _application_hint(file, options)
+        raise
+
+    async def begin(engine: EngineService) -> str:
+        published = await engine.publish_workflow(definition)
+        run_id = await engine.create_workflow_run(published.workflow_id)
+        await execution.start(engine, run_id, initial)
+        return run_id
+
+    return execution.execute(begin)
+
+
+def start(
+    run_id: Annotated[str, Parameter(name="RUN")],
+    /,
+    *,
+    set_: _Set = None,
+    context: _Context = None,
+    options: EngineOptions = ENGINE_OPTIONS,
+) -> int:
+    """Start a created run and follow it until it ends.
+
+    Parameters
+    ----------
+    run_id
+        The run's id, as `create` printed it.
+    """
+    execution = _Execution(options)
+    initial = make_context(context, set_ or (), execution.converters)
+
+    async def begin(engine: EngineService) -> str:
+        await execution.start(engine, run_id, initial)
+        return run_id
+
+    return execution.execute(begin)
+
+
+def wait(
+    run_id: Annotated[str | None, Parameter(name="RUN")] = None,
+    /,
+    *,
+    options: EngineOptions = ENGINE_OPTIONS,
+) -> int:
+    """Go on with every open run, after Ctrl-C or a crash, and follow one run, or all, until they end.
+
+    Parameters
+    ----------
+    run_id
+        The run's id; without it all runs are followed until none is left that this application can go on with.
+    """
+    execution = _Execution(options)
+    if run_id is None:
+        return execution.execute_all()
+    followed = run_id
+
+    async def begin(engine: EngineService) -> str:
+        found = await engine.get_run(followed)
+        if found.run_status is RunStatus.CREATED:
+            raise RunNotCreatedError(
+                f"Run {followed} was created and not started.", hint=f"Start it: runline start {followed}"
+            )
+        execution.follow(found, await engine.get_traces(followed))
+        return followed
+
+    return execution.execute(begin)
+
+
+class _Execution:
+    """One command that executes runs."""
+
+    def __init__(self, options: EngineOptions) -> None:
+        self._options = options
+        self._output: Output = options.output()
+        self._settings: Settings = options.load().settings
+        self.registry = options.registry()
+        self.converters = None if self.registry is None else self.registry.converters
+        self._interruptible = Interruptible()
+        self._follower = Follower(self._output)
+
+    def follow(self, run: Run, traces: list[Trace]) -> None:
+        """Follow this run, and know how to go on with it after an interruption."""
+        self._interruptible.resume = f"runline wait {run.run_id}{self._options.repeated()}"
+        self._follower.follow(run, traces)
+
+    async def start(self, engine: EngineService, run_id: str, context: ContextObject) -> None:
+        """Start a created run."""
+        self.follow(await engine.get_run(run_id), [])
+        await engine.start_workflow_run_and_notify(run_id, context)
+
+    def execute(self, begin: Begin) -> int:
+        """Open the engine, begin, follow the run until it ends and print it."""
+        return self._interruptible.run(self._execute(begin))
+
+    def execute_all(self) -> int:
+        """Open the engine, follow all runs until none can go on, and print what became of them."""
+        self._interruptible.resume = f"runline wait{self._options.repeated()}"
+        return self._interruptible.run(self._execute_all())
+
+    async def _execute(self, begin: Begin) -> int:
+        with self._follower as follower:
+            async with open_engine(self._settings, self.registry, [follower]) as (engine, log):
+                run_id = await begin(engine)
+                await self._until_ended(engine, log, run_id)
+                run, traces = await engine.get_run(run_id), await engine.get_traces(run_id)
+        print_report(self._output, run, traces)
+        return SUCCESS if run.run_status is RunStatus.SUCCESS else RUN_FAILED
+
+    async def _until_ended(self, engine: EngineService, log: Log, run_id: str) -> None:
+        """Wait for the end of a run.
+
+        Raises:
+            ObstructedError: It cannot go on in this process.
+        """
+        ended = asyncio.create_task(engine.wait_for_workflow_run(run_id))
+        stuck = asyncio.create_task(OpenRuns(log, make_catalogue(log, self.registry)).until(run_id))
+        try:
+            await asyncio.wait([ended, stuck], return_when=asyncio.FIRST_COMPLETED)
+            if not ended.done() and (left := stuck.result()):
+                raise ObstructedError(
+                    f"Run {run_id} cannot go on here: {left[run_id]}",
+                    hint="Name the application that has what it needs with --app; the run is safe until then.",
+                )
+            await ended
+        finally:
+            for task in (ended, stuck):
+                task.cancel()
+            await asyncio.gather(ended, stuck, return_exceptions=True)
+
+    async def _execute_all(self) -> int:
+        follower = Follower(self._output, every_run=True)
+        async with open_engine(self._settings, self.registry, [follower]) as (_, log):
+            left = await OpenRuns(log, make_catalogue(log, self.registry)).until(None)
+        for run_id, reason in left.items():
+            self._output.line(f"{run_id} is left: {reason}", "yellow")
+        count = len(follower.ended)
+        self._output.line(f"{count} run{'' if count == 1 else 's'} ended, {len(left)} left")
+        self._output.document(
+            {
+                "runs": [run_json(run) for run in follower.ended.values()],
+                "left": [{"run_id": run_id, "reason": reason} for run_id, reason in left.items()],
+            }
+        )
+        succeeded = all(run.run_status is RunStatus.SUCCESS for run in follower.ended.values())
+        return SUCCESS if succeeded else RUN_FAILED
+
+
+def print_report(output: Output, run: Run, traces: list[Trace]) -> None:
+    """Print a run: its timeline and its output context."""
+    output.document(report_json(run, traces))
+    output.draw(Timeline(run, traces).render(datetime.now(UTC)))
+    if run.output_context is not None:
+        output.line("output", "bold")
+        output.block(context_text(run.output_context, output.console.width))
+
+
+def _application_hint(file: Path, options: EngineOptions) -> str:
+    beside = file.with_suffix(".py")
+    if options.load().settings.app is None and beside.is_file() and "registry" in beside.read_text(errors="replace"):
+        return f"{beside} stands beside it; if it is the application, add --app {beside}:registry"
+    return ""

@@ -1,0 +1,147 @@
+"""Reading an embedded log beside the process that writes it."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from engine.errors import ClosedError, LogError
+from engine.log.embedded.acknowledged import Promises, read_promises
+from engine.log.embedded.failures import ACCESS_HINT, from_store
+from engine.log.embedded.opening import FAMILIES, STORE, check_identity, partitions_of_log, partitions_promised
+from engine.log.embedded.partition import Partition
+from engine.log.embedded.records import StoredRecords
+from engine.log.errors import LogReadOnlyError
+from engine.log.place import check_offset, place_unknown
+from engine.log.port import Ends, LogRecord, Reader, Record
+from engine.store.errors import StoreError
+from engine.store.rocks import RocksStore
+
+
+class ReadOnlyLog:
+    """A log as it was at the last `refresh`, with nothing that its writer has not reported as written.
+
+    Use `EmbeddedLog.open_reading`.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        promises = self._promises()
+        self._count = partitions_promised(promises)
+        self._places = {(place.topic, place.number): place for place in partitions_of_log(self._count)}
+        try:
+            self._store = RocksStore.open_reading(directory / STORE, FAMILIES)
+            self._records = StoredRecords(self._store, directory)
+            try:
+                check_identity(self._store, directory, promises)
+            except BaseException:
+                self._store.close()
+                raise
+        except StoreError as error:
+            raise from_store(error, directory) from error
+        self._take_over(promises)
+
+    @property
+    def partitions(self) -> int:
+        """The number of partitions of `commands` and of `events`; `workflows` and `rejections` have one."""
+        return self._count
+
+    async def refresh(self) -> None:
+        """See what was written since.
+
+        Raises:
+            LogDamagedError: The log is not what was written.
+            LogError: It cannot be read.
+        """
+        # What was promised is read first: the store, looked at later, must have it.
+        promises = self._promises()
+        try:
+            try:
+                self._store.refresh()
+            except StoreError:
+                # The writer has begun anew since, with other files.
+                self._store.reopen()
+        except StoreError as error:
+            raise from_store(error, self._directory) from error
+        self._take_over(promises)
+
+    async def append(self, topic: str, partition: int, record: Record) -> int:
+        """Refuse: another process writes this log."""
+        self._refuse(topic, partition, record)
+
+    def send(self, topic: str, partition: int, record: Record, failed: Callable[[LogError], None]) -> None:
+        """Refuse: another process writes this log."""
+        self._refuse(topic, partition, record, failed)
+
+    async def ends(self, topic: str, partition: int) -> Ends:
+        """Return the partition's bounds as of the last `refresh`."""
+        return Ends(0, self._partition(topic, partition).end)
+
+    async def read(self, topic: str, partition: int, offset: int, count: int) -> Sequence[LogRecord]:
+        """Return up to `count` records from `offset` on, fewer at the end; never waits for new ones.
+
+        Raises:
+            OffsetOutOfRangeError: The partition did not reach that far at the last `refresh`.
+            LogDamagedError: Names the topic, partition and offset of what cannot be read.
+        """
+        place = self._partition(topic, partition)
+        check_offset(topic, partition, offset, Ends(0, place.end))
+        return await read_records(self._records, place, offset, min(place.end, offset + count))
+
+    async def read_key(self, topic: str, partition: int, key: str) -> Sequence[LogRecord]:
+        """Return all records with this key, in order."""
+        place = self._partition(topic, partition)
+        return await read_records_of_key(self._records, place, key, place.end)
+
+    def reader(self, topic: str, partition: int, offset: int) -> Reader:
+        """Refuse: nobody tells this process about new records; `refresh` and `read` show them."""
+        self._refuse(topic, partition, offset)
+
+    async def close(self) -> None:
+        """Let go of the log. Closing twice is allowed."""
+        self._records.closed = True
+        self._store.close()
+
+    def _promises(self) -> Promises:
+        promises = read_promises(self._directory)
+        if promises is None:
+            raise LogError(f"expected an embedded log in {self._directory}, but there is none.", hint=ACCESS_HINT)
+        return promises
+
+    def _take_over(self, promises: Promises) -> None:
+        for place, promise in zip(self._places.values(), promises.ends, strict=True):
+            place.end = promise.written
+
+    def _partition(self, topic: str, partition: int) -> Partition:
+        if self._records.closed:
+            raise ClosedError(f"the log {self._directory} was closed.")
+        found = self._places.get((topic, partition))
+        if found is None:
+            raise place_unknown(topic, partition, self._count)
+        return found
+
+    def _refuse(self, topic: str, partition: int, *_: object) -> NoReturn:
+        self._partition(topic, partition)
+        raise LogReadOnlyError(
+            f"the log {self._directory} was opened for reading beside its writer.",
+            hint="Append in the process that opened it with EmbeddedLog.open; use refresh and read to follow it.",
+        )
+
+
+async def read_records(records: StoredRecords, place: Partition, offset: int, end: int) -> list[LogRecord]:
+    """Return the records from `offset` to `end`, letting others run in between."""
+    found: list[LogRecord] = []
+    while offset < end:
+        found += records.page(place, offset, end)
+        offset = found[-1].offset + 1
+        await asyncio.sleep(0)
+    return found
+
+
+async def read_records_of_key(records: StoredRecords, place: Partition, key: str, end: int) -> list[LogRecord]:
+    """Return all records with this key before `end`, letting others run in between."""
+    found: list[LogRecord] = []
+    while page := records.page_of_key(place, key, found[-1].offset + 1 if found else 0, end):
+        found += page
+        await asyncio.sleep(0)
+    return found

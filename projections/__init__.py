@@ -1,0 +1,1 @@
+"""Folds of the log that can be queried."""

@@ -1,0 +1,32 @@
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+
+from engine.log.embedded import EmbeddedLog
+from engine.log.port import Log
+from tests.simulation.log import SimulatedLog
+
+
+class OpenLog(Protocol):
+    def __call__(self, partitions: int = 1, clock: Callable[[], float] = lambda: 1_700_000_000.5) -> Awaitable[Log]: ...
+
+
+@pytest.fixture(params=["embedded", "embedded-process", "simulated"])
+async def open_log(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[OpenLog]:
+    opened: list[Log] = []
+
+    async def open_one(partitions: int = 1, clock: Callable[[], float] = lambda: 1_700_000_000.5) -> Log:
+        log: Log
+        if request.param == "simulated":
+            log = SimulatedLog(partitions, clock)
+        else:
+            durability = "process" if request.param == "embedded-process" else "fsync"
+            log = await EmbeddedLog.open(tmp_path / f"log {len(opened)}", partitions, durability, clock)
+        opened.append(log)
+        return log
+
+    yield open_one
+    for log in opened:
+        await log.close()
