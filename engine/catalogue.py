@@ -159,7 +159,7 @@ def _resolve(
 ) -> tuple[NodeType[Configuration], Configuration, str]:
     try:
         node_type = registry.find_node_type(name)
-        configuration = node_type.configuration.model_validate(given)
+        configuration = node_type.configure(given)
     except (RegistryError, ValidationError) as error:
         return _Unregistered(name), Configuration(), str(error)
     problems = [problem.message for problem in node_type.check(configuration, registry)]

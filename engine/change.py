@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from engine.core.events import Event
+from engine.core.evolve import evolve
 from engine.core.state import OpenTrace, RunState, TraceStatus
 from engine.core.view import Accepted
 from engine.run import Run, Trace, run_of, trace_of
@@ -25,7 +26,8 @@ def changes_of(accepted: Accepted) -> Iterator[Change]:
     """Yield the changes of a commit, in order."""
     value = accepted.value
     before = accepted.before
-    for index, (event, after) in enumerate(zip(value["events"], accepted.states, strict=True)):
+    for index, event in enumerate(value["events"]):
+        after = evolve(before, (event,), value["run"], value["time"])
         subject = _subject(event, before, after, value["time"])
         if subject is not None:
             yield Change(f"{accepted.id}.{index}", subject)

@@ -94,6 +94,8 @@ STORE_MEMORY_BYTES: Final = 16 * 1024 * 1024
 """Bytes of unflushed writes that one store keeps in memory."""
 STORE_WAL_BYTES: Final = 32 * 1024 * 1024
 """Bytes of write-ahead log of one store, which is what an opening after a crash has to read."""
+STORE_MARGIN_BYTES: Final = 1024 * 1024
+"""Bytes that must be free, besides what a recovery writes, before a store that was full is written again."""
 STORE_FILES_OPEN_MAX: Final = 256
 """Table files that one store keeps open."""
 PROGRESS_DRAIN_SECONDS: Final = 5.0

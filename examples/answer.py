@@ -21,7 +21,8 @@ registry = Registry()
 @registry.node("answer")
 async def answer(context: ContextObject, _call: Call) -> None:
     """Answer the question: every one is about Brazil."""
-    context.set("output.text", f"{context.get('input.prompt', str)} Brasilia, user {context.get('input.user_id', int)}.")
+    prompt, user_id = context.get("input.prompt", str), context.get("input.user_id", int)
+    context.set("output.text", f"{prompt} Brasilia, user {user_id}.")
 
 
 def question() -> ContextObject:

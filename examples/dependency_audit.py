@@ -97,13 +97,11 @@ class Environment(NamedTuple):
         installed: By normalised name, in its order; of several of the same name the one that imports find.
         broken: Metadata that cannot be read.
         duplicates: Distributions installed twice in the same directory.
-        shadowed: How many distributions stand behind one of the same name in an earlier directory, which is no problem.
     """
 
     installed: dict[str, Installed]
     broken: list[Finding]
     duplicates: list[Finding]
-    shadowed: int
 
 
 def read_environment(path: Iterable[str], call: Call) -> Environment:
@@ -115,7 +113,6 @@ def read_environment(path: Iterable[str], call: Call) -> Environment:
     installed: dict[str, Installed] = {}
     broken: list[Finding] = []
     duplicates: list[Finding] = []
-    shadowed = 0
     for location in path:
         here: dict[str, list[Installed]] = {}
         for distribution in distributions(path=[location]):
@@ -128,12 +125,10 @@ def read_environment(path: Iterable[str], call: Call) -> Environment:
             several.sort(key=lambda each: (each.version or Version("0.dev0"), each.place))
             if len(several) > 1:
                 duplicates.append({"name": name, "places": ", ".join(each.place for each in several)})
-            if name in installed:
-                shadowed += 1
-            else:
-                installed[name] = several[-1]
+            # One of the same name in a later directory is only hidden, as in an environment on top of another.
+            installed.setdefault(name, several[-1])
     broken.sort(key=lambda finding: finding["place"])
-    return Environment(dict(sorted(installed.items())), broken, duplicates, shadowed)
+    return Environment(dict(sorted(installed.items())), broken, duplicates)
 
 
 def _read(distribution: Distribution, location: str, broken: list[Finding]) -> Installed | None:
@@ -177,7 +172,6 @@ def inventory(context: ContextObject, call: Call) -> None:
     environment = read_environment(path, call)
     context.set("inventory.python", platform.python_version())
     context.set("inventory.distributions", len(environment.installed))
-    context.set("inventory.shadowed", environment.shadowed)
     add_findings(context, "broken", environment.broken)
     add_findings(context, "duplicates", environment.duplicates)
     call.logger.info("Found %d distributions in %d places", len(environment.installed), len(path))
@@ -254,6 +248,10 @@ def licences(context: ContextObject, call: Call) -> None:
     add_findings(context, "licences", missing)
 
 
+_NO_LICENCES: Final = ("License", "OSI Approved")
+"""Where a classifier may end without naming a licence."""
+
+
 def licence_of(metadata: RawMetadata) -> str | None:
     """Return the licence that the metadata names: the expression, the field if it is short, the classifiers."""
     expression = metadata.get("license_expression", "").strip()
@@ -261,7 +259,7 @@ def licence_of(metadata: RawMetadata) -> str | None:
     lines = metadata.get("license", "").strip().splitlines() or [""]
     field = "" if lines[0].strip().upper() in {"UNKNOWN", "NONE"} else lines[0].strip()
     classifiers = [entry.split(" :: ") for entry in metadata.get("classifiers", ())]
-    named = [parts[-1].strip() for parts in classifiers if parts[0] == "License" and parts[1:] not in ([], ["OSI Approved"])]
+    named = [parts[-1].strip() for parts in classifiers if parts[0] == "License" and parts[-1] not in _NO_LICENCES]
     return expression or (field if len(lines) == 1 else "") or ", ".join(named) or field or None
 
 
@@ -311,7 +309,7 @@ def provided_modules(installed: Installed, broken: list[Finding]) -> set[str]:
             elif len(file.parts) == 2 and stem == "__init__" and file.parts[0].isidentifier():  # noqa: PLR2004 - directory and file
                 provided.add(file.parts[0])
     try:
-        names = (installed.distribution.read_text("top_level.txt") or "").split() if roots else []
+        names = (installed.distribution.read_text("top_level.txt") or "").split()
     except (OSError, UnicodeError) as error:
         names = []
         broken.append({"place": installed.place, "problem": f"top_level.txt cannot be read: {error}"})

@@ -41,8 +41,8 @@ def make_app() -> App:
         version=_version,
         suppress_keyboard_interrupt=False,
     )
-    for place, text in _COMMANDS:
-        app.command(place, name=place.rpartition(":")[2], help=text)
+    for position, (place, text) in enumerate(_COMMANDS):
+        app.command(place, name=place.rpartition(":")[2], help=text, sort_key=position)
     return app
 
 

@@ -44,6 +44,7 @@ _Context = Annotated[
 
 def run(
     file: Path,
+    /,
     *,
     set_: _Set = None,
     context: _Context = None,

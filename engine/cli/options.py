@@ -21,9 +21,14 @@ class Options:
     """What every command takes."""
 
     config: Annotated[Path | None, Parameter(name="--config", help="A TOML file with settings [runline.toml]")] = None
-    json: Annotated[bool, Parameter(name="--json", negative="", help="Print one JSON document on stdout")] = False
+    json: Annotated[
+        bool, Parameter(name="--json", negative="", show_default=False, help="Print one JSON document on stdout")
+    ] = False
     verbose: Annotated[
-        bool, Parameter(name="--verbose", negative="", help="Show log records from INFO on, and tracebacks")
+        bool,
+        Parameter(
+            name="--verbose", negative="", show_default=False, help="Show log records from INFO on, and tracebacks"
+        ),
     ] = False
 
     def load(self) -> Loaded:
@@ -81,13 +86,26 @@ class CheckingOptions(Options):
 
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
-class EngineOptions(ReadingOptions, CheckingOptions):
-    """What a command takes that opens an engine."""
+class WritingOptions(ReadingOptions):
+    """What a command takes that writes to a log."""
 
     durability: Annotated[
         Literal["fsync", "process"] | None,
         Parameter(name="--durability", help="What survives: loss of power, or the death of the process [fsync]"),
     ] = None
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class PublishingOptions(WritingOptions, CheckingOptions):
+    """What a command takes that checks a definition and writes it to a log."""
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class EngineOptions(PublishingOptions):
+    """What a command takes that executes runs."""
+
     nodes_running_max: Annotated[
         int | None, Parameter(name="--nodes-running-max", help="Nodes that run at once [64]")
     ] = None
@@ -96,7 +114,8 @@ class EngineOptions(ReadingOptions, CheckingOptions):
     ] = None
 
 
-OPTIONS = Options()
 READING_OPTIONS = ReadingOptions()
 CHECKING_OPTIONS = CheckingOptions()
+WRITING_OPTIONS = WritingOptions()
+PUBLISHING_OPTIONS = PublishingOptions()
 ENGINE_OPTIONS = EngineOptions()

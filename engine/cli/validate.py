@@ -11,7 +11,7 @@ from engine.workflow.loader import read
 from engine.workflow.validation import validate as find
 
 
-def validate(file: Path, *, options: CheckingOptions = CHECKING_OPTIONS) -> int:
+def validate(file: Path, /, *, options: CheckingOptions = CHECKING_OPTIONS) -> int:
     """Check a workflow file and list everything that is wrong with it; without --app functions are not checked.
 
     Parameters

@@ -9,7 +9,7 @@ from cyclopts import Parameter
 from engine.cli.exit_codes import SUCCESS
 from engine.cli.interruption import Interruptible
 from engine.cli.json_form import run_json
-from engine.cli.options import ENGINE_OPTIONS, EngineOptions
+from engine.cli.options import PUBLISHING_OPTIONS, WRITING_OPTIONS, PublishingOptions, WritingOptions
 from engine.cli.session import open_engine, open_log
 from engine.cli.workflows import find_workflow_id, make_catalogue
 from engine.log.port import Log
@@ -20,7 +20,7 @@ _Write = Callable[[EngineService, Log], Awaitable[tuple[str, dict[str, object]]]
 """Puts something on the log and returns what to print: for people, and as JSON."""
 
 
-def publish(file: Path, *, options: EngineOptions = ENGINE_OPTIONS) -> int:
+def publish(file: Path, /, *, options: PublishingOptions = PUBLISHING_OPTIONS) -> int:
     """Publish a workflow file; without --app its functions are not checked.
 
     Parameters
@@ -42,7 +42,7 @@ def publish(file: Path, *, options: EngineOptions = ENGINE_OPTIONS) -> int:
     return Interruptible().run(work())
 
 
-def create(workflow: str, *, options: EngineOptions = ENGINE_OPTIONS) -> int:
+def create(workflow: str, /, *, options: WritingOptions = WRITING_OPTIONS) -> int:
     """Create a run of a published workflow and print its id; `runline start` starts it.
 
     Parameters
@@ -64,7 +64,7 @@ def cancel(
     /,
     *,
     reason: str = "",
-    options: EngineOptions = ENGINE_OPTIONS,
+    options: WritingOptions = WRITING_OPTIONS,
 ) -> int:
     """Cancel a run that has not ended.
 
@@ -84,7 +84,7 @@ def cancel(
     return _write(options, write)
 
 
-def _write(options: EngineOptions, write: _Write) -> int:
+def _write(options: WritingOptions, write: _Write) -> int:
     output = options.output()
     settings = options.load().settings
 

@@ -9,11 +9,12 @@ from typing import NamedTuple, assert_never
 
 import orjson
 
-from engine.context.changes import apply
-from engine.context.values import Change, SetChange, Wire, WireObject
+from engine.context.changes import apply, difference
+from engine.context.check import check_limits
+from engine.context.values import Change, Wire, WireObject
 from engine.core.commands import CancelRun, Command, CreateRun, StartRun, context_of
 from engine.core.events import Error, Event, RunCreated, TraceStarted
-from engine.core.evolve import evolve
+from engine.core.evolve import step
 from engine.core.identity import id_time
 from engine.core.plan import Plan, PlannedNode
 from engine.core.rejection import (
@@ -29,7 +30,6 @@ from engine.errors import ContextError
 from engine.limits import (
     COMMIT_BYTES_MAX,
     COMMIT_EVENTS_MAX,
-    CONTEXT_BYTES_MAX,
     ERROR_MESSAGE_CHARACTERS_MAX,
     WINDOW_SECONDS,
 )
@@ -143,7 +143,7 @@ class _Draft:
     """The events decided so far, and the state they lead to."""
 
     def __init__(self, state: RunState | None, plan: Plan | None, run_id: str, time: str, executor: str) -> None:
-        self.state = state
+        self.state = None if state is None else state.copy()
         self._plan = plan
         self._run_id = run_id
         self._time = time
@@ -342,16 +342,13 @@ class _Draft:
         if kept:
             try:
                 after = apply(self.state.context, kept)
+                check_limits(after)
             except ContextError as error:
                 self._fail(number, node.id, Failed(error.code, str(error)))
                 return
-            size = len(orjson.dumps(after))
-            if size > CONTEXT_BYTES_MAX:
-                self._fail(number, node.id, Failed("context_too_large", _size_text(node.id, size)))
-                return
-            if len(orjson.dumps(kept)) > CONTEXT_BYTES_MAX:
-                # Many small changes can be longer than what they change.
-                kept = [_replace_all(after)]
+            if len(kept) > 1:
+                # However long a list of changes is, what it comes to is not longer than the context.
+                kept = difference(self.state.context, after)
         target = None if output is None else node.targets.get(output)
         self._add_success(number, kept, output, target, message)
         if target is None:
@@ -402,20 +399,12 @@ class _Draft:
         self._events.append(encoded)
         self._types.append(event["type"])
         self._bytes += len(encoded)
-        self.state = evolve(self.state, event, self._run_id, self._time)
+        self.state = step(self.state, event, self._run_id, self._time)
 
 
 def _same_json(left: Wire, right: Wire) -> bool:
     # Python's own comparison takes 1, 1.0 and True for the same.
     return orjson.dumps(left, option=orjson.OPT_SORT_KEYS) == orjson.dumps(right, option=orjson.OPT_SORT_KEYS)
-
-
-def _size_text(node: str, size: int) -> str:
-    return f"expected a context of at most {CONTEXT_BYTES_MAX} bytes, but node {node} left {size}"
-
-
-def _replace_all(context: WireObject) -> SetChange:
-    return {"op": "set", "path": [], "value": context}
 
 
 def _error(failed: Failed, node: str) -> Error:

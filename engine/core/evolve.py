@@ -1,7 +1,9 @@
 """Evolve: the only place where state changes, live and in replay."""
 
+from collections.abc import Iterable
+
 from engine.context.changes import apply
-from engine.core.events import Event, TraceStarted
+from engine.core.events import Event, RunCreated, TraceStarted
 from engine.core.state import OpenTrace, RunState, RunStatus
 from engine.errors import RunlineError
 
@@ -12,93 +14,111 @@ class UnknownEventError(RunlineError):
     code = "event_unknown"
 
 
-def evolve(  # noqa: C901 - one case for each event type
-    state: RunState | None, event: Event, run_id: str, time: str
-) -> RunState:
-    """Return the state after an event that happened at `time` (RFC 3339).
+def evolve(state: RunState | None, events: Iterable[Event], run_id: str, time: str) -> RunState:
+    """Return the state after events that happened at `time` (RFC 3339), at least one; the given state stays as it is.
 
     Raises:
-        UnknownEventError: The event's type is from a newer version; going on would fold to something else.
+        UnknownEventError: An event's type is from a newer version; going on would fold to something else.
+    """
+    changing = None if state is None else state.copy()
+    for event in events:
+        changing = step(changing, event, run_id, time)
+    assert changing is not None
+    return changing
+
+
+def step(state: RunState | None, event: Event, run_id: str, time: str) -> RunState:  # noqa: C901 - a case for each type
+    """Change a state that only the caller holds by one event, and return it.
+
+    Raises:
+        UnknownEventError: The event's type is from a newer version.
     """
     if state is None:
         if event["type"] != "run.created":
             raise UnknownEventError(f"expected run {run_id} to begin with run.created, but found {event['type']}")
-        return RunState(
-            run_id=run_id,
-            workflow=event["workflow"],
-            version=event["version"],
-            status=RunStatus.CREATED,
-            created=time,
-            started=None,
-            stopped=None,
-            correlation=event["correlation"],
-            traceparent=event.get("traceparent", ""),
-            input=None,
-            context={},
-            output=None,
-            error=None,
-            ready=None,
-            open=(),
-            traces=0,
-            head="",
-            decided=-1,
-        )
+        return _created(event, run_id, time)
     match event["type"]:
         case "trace.started":
-            return _trace_started(state, event, time)
+            _trace_started(state, event, time)
         case "trace.succeeded":
-            changes = event["changes"]
-            return state._replace(
-                open=_without(state.open, event["trace"]),
-                context=apply(state.context, changes) if changes else state.context,
-                ready=event["next"],
-            )
+            state.open = _without(state.open, event["trace"])
+            if event["changes"]:
+                state.context = apply(state.context, event["changes"])
+            state.ready = event["next"]
         case "trace.failed" | "trace.cancelled":
-            return state._replace(open=_without(state.open, event["trace"]))
+            state.open = _without(state.open, event["trace"])
         case "run.started":
-            return state._replace(
-                status=RunStatus.RUNNING,
-                started=time,
-                input=event["context"],
-                context=event["context"],
-                ready=event["next"],
-            )
+            state.status = RunStatus.RUNNING
+            state.started = time
+            state.input = state.context = event["context"]
+            state.ready = event["next"]
         case "run.succeeded":
-            return state._replace(status=RunStatus.SUCCESS, stopped=time, output=event["output"], ready=None)
+            _stopped(state, RunStatus.SUCCESS, time)
+            state.output = event["output"]
         case "run.failed":
-            return state._replace(
-                status=RunStatus.FAILED, stopped=time, output=event["output"], error=event["error"], ready=None
-            )
+            _stopped(state, RunStatus.FAILED, time)
+            state.output = event["output"]
+            state.error = event["error"]
         case "run.cancelled":
-            return state._replace(status=RunStatus.CANCELLED, stopped=time, output=event["output"], ready=None)
+            _stopped(state, RunStatus.CANCELLED, time)
+            state.output = event["output"]
         case "command.refused":
-            return state
+            pass
         case "run.created":
             raise UnknownEventError(f"expected run {run_id} to be created once, but found a second run.created")
         case unknown:
-            raise _unknown(unknown)
+            raise UnknownEventError(
+                f"expected an event that this version knows, but found {unknown!r}.",
+                hint="The log was written by a newer version of Runline: use that one.",
+            )
+    return state
 
 
-def _trace_started(state: RunState, event: TraceStarted, time: str) -> RunState:
+def _created(event: RunCreated, run_id: str, time: str) -> RunState:
+    return RunState(
+        run_id=run_id,
+        workflow=event["workflow"],
+        version=event["version"],
+        status=RunStatus.CREATED,
+        created=time,
+        started=None,
+        stopped=None,
+        correlation=event["correlation"],
+        traceparent=event.get("traceparent", ""),
+        input=None,
+        context={},
+        output=None,
+        error=None,
+        ready=None,
+        open=(),
+        traces=0,
+        head="",
+        decided=-1,
+    )
+
+
+def _trace_started(state: RunState, event: TraceStarted, time: str) -> None:
     number, attempt = event["trace"], event["attempt"]
     executor = event.get("executor", "")
     if attempt == 1:
         trace = OpenTrace(number, event["node"], event["node_type"], event["title"], 1, executor, time)
-        return state._replace(ready=None, open=(*state.open, trace), traces=number)
-    return state._replace(
-        open=tuple(
+        state.ready = None
+        state.open = (*state.open, trace)
+        state.traces = number
+    else:
+        state.open = tuple(
             trace._replace(attempt=attempt, executor=executor) if trace.number == number else trace
             for trace in state.open
         )
-    )
+
+
+def _stopped(state: RunState, status: RunStatus, time: str) -> None:
+    state.status = status
+    state.stopped = time
+    state.ready = None
 
 
 def _without(traces: tuple[OpenTrace, ...], number: int) -> tuple[OpenTrace, ...]:
+    if len(traces) == 1 and traces[0].number == number:
+        return ()
     return tuple(trace for trace in traces if trace.number != number)
-
-
-def _unknown(name: object) -> UnknownEventError:
-    return UnknownEventError(
-        f"expected an event that this version knows, but found {name!r}.",
-        hint="The log was written by a newer version of Runline: use that one.",
-    )

@@ -25,19 +25,14 @@ class Accepted(NamedTuple):
         offset: Where it stands.
         value: What it says.
         before: The run's state before it, None for a first commit.
-        states: The run's state after each of its events; the last one is the state after the commit.
+        after: The run's state after it.
     """
 
     id: str
     offset: int
     value: CommitValue
     before: RunState | None
-    states: tuple[RunState, ...]
-
-    @property
-    def after(self) -> RunState:
-        """The run's state after the commit."""
-        return self.states[-1]
+    after: RunState
 
 
 class View:
@@ -104,21 +99,16 @@ class View:
         decided = value["decided"]
         if before is None and decided is not None and decided < self._forgotten_below:
             return None
-        states: list[RunState] = []
-        state = before
-        time = value["time"]
-        for event in value["events"]:
-            state = evolve(state, event, run_id, time)
-            states.append(state)
-        assert state is not None
-        state = state._replace(head=identity, decided=state.decided if decided is None else max(state.decided, decided))
-        states[-1] = state
-        if state.status.terminal:
+        state = evolve(before, value["events"], run_id, value["time"])
+        state.head = identity
+        if decided is not None and decided > state.decided:
+            state.decided = decided
+        if state.stopped is not None:
             self.runs.pop(run_id, None)
             self.ended[run_id] = state.decided
         else:
             self.runs[run_id] = state
-        return Accepted(identity, record.offset, value, before, tuple(states))
+        return Accepted(identity, record.offset, value, before, state)
 
     def _fold_part(self, record: LogRecord) -> None:
         heading = read_part(record.headers)

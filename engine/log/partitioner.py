@@ -27,4 +27,6 @@ def murmur2(data: bytes) -> int:
 
 def partition_of(key: str, partitions: int) -> int:
     """Return the partition, from 0, that a key belongs to among this many."""
+    if partitions == 1:
+        return 0
     return (murmur2(key.encode()) & 0x7FFFFFFF) % partitions

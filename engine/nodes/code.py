@@ -1,8 +1,8 @@
 """The code node: calls a registered function."""
 
 import inspect
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Iterable, Mapping
+from typing import TYPE_CHECKING, cast
 
 from engine.context.values import WireObject
 from engine.errors import RegistryError, RunlineError
@@ -59,11 +59,11 @@ class Code(NodeType[CodeConfiguration]):
         """
         registered = call.registry.function(configuration.function)
         if registered.is_async:
-            result = registered.function(context, call)
+            result = await cast("Awaitable[object]", registered.function(context, call))
         else:
             result = await call.in_thread(registered.function, context, call)
-        if inspect.isawaitable(result):
-            result = await result
+            if inspect.isawaitable(result):
+                result = await result
         if result is not None:
             _set_all(configuration.function, context, result)
         return NEXT

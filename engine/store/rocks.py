@@ -339,9 +339,7 @@ def _translated(error: Exception, directory: Path) -> StoreError:
     if any(part in text for part in _LOCKED):
         return StoreLockedError(f"expected nobody else to write the store {directory}, but it is open for writing.")
     if any(part in text for part in _FULL):
-        return StoreFullError(
-            f"there is no space left for the store {directory}: {text}.", hint="Make space; nothing else is needed."
-        )
+        return StoreFullError(f"the store {directory} cannot grow: {text}.", hint="Make space, then open it anew.")
     if any(part in text for part in _REFUSED):
         return StoreError(f"the store {directory} cannot be used: {text}.", hint="Check its owner and permissions.")
     if any(part in text for part in _DAMAGED):

@@ -4,7 +4,7 @@ from typing import Protocol
 
 import pytest
 
-from engine.log.embedded import EmbeddedLog
+from engine.log.embedded import Durability, EmbeddedLog
 from engine.log.port import Log
 from tests.simulation.log import SimulatedLog
 
@@ -22,7 +22,7 @@ async def open_log(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncItera
         if request.param == "simulated":
             log = SimulatedLog(partitions, clock)
         else:
-            durability = "process" if request.param == "embedded-process" else "fsync"
+            durability: Durability = "process" if request.param == "embedded-process" else "fsync"
             log = await EmbeddedLog.open(tmp_path / f"log {len(opened)}", partitions, durability, clock)
         opened.append(log)
         return log

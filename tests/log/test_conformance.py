@@ -167,7 +167,7 @@ async def test_texts_and_bytes_of_any_kind_survive(open_log: OpenLog) -> None:
     log = await open_log()
     written = [
         Record("", b"", {}),
-        Record("ключ 🔑 \0 \n", bytes(range(256)), {"ünïcode 🏷": "wert ✓ \0 \" \\", "": ""}),
+        Record("ключ 🔑 \0 \n", bytes(range(256)), {"ünïcode 🏷": 'wert ✓ \0 " \\', "": ""}),
         Record("k" * 1000, b"\xff\xfe", {str(n): "x" * n for n in range(50)}),
         Record("big", b"z" * 700_000, {}),
     ]
@@ -239,7 +239,7 @@ async def test_a_reader_sees_only_its_own_partition(open_log: OpenLog) -> None:
 async def test_several_readers_at_their_own_pace_all_see_everything_in_order(open_log: OpenLog) -> None:
     log = await open_log()
     seed = 20_261_122
-    print("seed", seed)
+    print("seed", seed)  # noqa: T201 a failing test shows its seed
     chance = random.Random(seed)
     await fill(log, 50)
 

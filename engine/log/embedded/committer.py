@@ -1,6 +1,7 @@
 """The committer: one thread that writes all waiting records together and makes them durable at once."""
 
 import asyncio
+import shutil
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -8,9 +9,9 @@ from queue import SimpleQueue
 from typing import NamedTuple
 
 from engine.errors import LogError
-from engine.limits import GROUP_BYTES_MAX, GROUP_RECORDS_MAX
+from engine.limits import GROUP_BYTES_MAX, GROUP_RECORDS_MAX, STORE_MARGIN_BYTES
 from engine.log.embedded.acknowledged import Acknowledged
-from engine.log.embedded.failures import from_store
+from engine.log.embedded.failures import from_store, from_system, full
 from engine.log.embedded.layout import KEYS, RECORDS, encode, index_prefix, record_key
 from engine.log.embedded.partition import Partition
 from engine.log.embedded.reader import Chunk
@@ -134,11 +135,16 @@ class Committer:
             if self._doubtful:
                 ends = self._recover()
             return self._write(group, ends)
-        except StoreError as error:
-            self._doubtful = True
-            return Outcome(group, [], {}, from_store(error, self._directory), ends)
         except LogError as error:
-            return Outcome(group, [], {}, error, ends)
+            failure = error
+        except StoreError as error:
+            failure = from_store(error, self._directory)
+        except OSError as error:
+            failure = from_system(error, self._directory)
+        except Exception as error:  # noqa: BLE001 whoever waits must be told, and the next group must find a thread
+            failure = LogError(f"the log {self._directory} could not be written: {error!r}.")
+        self._doubtful = True
+        return Outcome(group, [], {}, failure, ends)
 
     def _write(self, group: list[Entry], ends: dict[Partition, int] | None) -> Outcome:
         batch = self._store.batch()
@@ -173,8 +179,14 @@ class Committer:
         """Open the store anew after a failed write, and find out what of it happened.
 
         Raises:
-            LogError: The store cannot be opened yet, or has lost what was promised.
+            LogFullError: There is not enough space yet; the old store goes on being read.
+            LogError: The store cannot be opened now, or has lost what was promised.
         """
+        folder = self._store.directory
+        needed = STORE_MARGIN_BYTES + sum(file.stat().st_size for file in folder.glob("*.log"))
+        free = shutil.disk_usage(folder).free
+        if free < needed:
+            raise full(self._directory, f"expected {needed} bytes free before it is written again, but found {free}.")
         with self._records.lock:
             self._store.reopen()
         ends = {partition: self._records.end(partition) for partition in self._partitions}

@@ -26,19 +26,25 @@ def locked(directory: Path, by: str) -> LogLockedError:
     return LogLockedError(f"the log {directory} is open for writing in {by}.", hint=LOCKED_HINT)
 
 
+def full(directory: Path, what: str) -> LogFullError:
+    """Return the error for a log that has no space left."""
+    return LogFullError(f"there is no space left for the log {directory}: {what}", hint=FULL_HINT)
+
+
 def from_store(error: StoreError, directory: Path) -> LogError:
     """Return the log's error for one of its store."""
+    text = error.args[0]
     if isinstance(error, StoreDamagedError):
-        return damaged(directory, str(error))
+        return damaged(directory, text)
     if isinstance(error, StoreFullError):
-        return LogFullError(f"there is no space left for the log {directory}: {error}", hint=FULL_HINT)
+        return full(directory, text)
     if isinstance(error, StoreLockedError):
         return locked(directory, "another process, or in this one")
-    return LogError(f"the log {directory} cannot be used: {error}", hint=ACCESS_HINT)
+    return LogError(f"the log {directory} cannot be used: {text}", hint=ACCESS_HINT)
 
 
 def from_system(error: OSError, directory: Path) -> LogError:
     """Return the log's error for one of the operating system."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return LogFullError(f"there is no space left for the log {directory}: {error}.", hint=FULL_HINT)
+        return full(directory, f"{error}.")
     return LogError(f"the log {directory} cannot be used: {error}.", hint=ACCESS_HINT)
