@@ -151,7 +151,14 @@ def plan_of(definition: WorkflowDefinition, registry: Registry) -> Plan:
             start = node.id
         node_type, configuration, missing = _resolve(node.type, node.configuration, registry)
         nodes[node.id] = PlannedNode(node.id, node.title, node_type, configuration, targets[node.id], missing)
-    return Plan(definition.id, definition.version, start, nodes, definition.node_execution_limit)
+    return Plan(
+        definition.id,
+        definition.version,
+        start,
+        nodes,
+        definition.node_execution_limit,
+        any(node.missing for node in nodes.values()),
+    )
 
 
 def _resolve(

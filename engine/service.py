@@ -6,12 +6,11 @@ from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Self, TypeVar
-
-from pydantic import JsonValue
+from typing import Literal, Self, TypeVar, cast
 
 from engine.catalogue import Catalogue, WorkflowVersion
 from engine.context import ContextObject
+from engine.context.check import check_limits
 from engine.core.commands import CancelRun, Command, CreateRun, StartRun, encode
 from engine.core.identity import is_run_id
 from engine.core.state import RunState, RunStatus
@@ -239,7 +238,7 @@ class EngineService:
             DefinitionError: The workflow cannot run with what is registered in this process.
         """
         version = await self._runnable(workflow_id)
-        command = CreateRun(id=self._ids.nonce(), run=self._ids.run_id(), workflow=workflow_id, version=version)
+        command = CreateRun(id=self._ids.command_id(), run=self._ids.run_id(), workflow=workflow_id, version=version)
         await self._decided(command, until_end=False)
         return command.run
 
@@ -297,7 +296,7 @@ class EngineService:
         """
         version = await self._runnable(workflow_id)
         command = StartRun(
-            id=self._ids.nonce(),
+            id=self._ids.command_id(),
             run=self._ids.run_id(),
             workflow=workflow_id,
             version=version,
@@ -333,7 +332,7 @@ class EngineService:
         run = await self.get_run(run_id)
         if run.run_status.terminal:
             raise RunEndedError(f"Expected a run that goes on, but {run_id} is in {run.run_status.value}.")
-        await self._decided(CancelRun(id=self._ids.nonce(), run=run_id, reason=reason), until_end=False)
+        await self._decided(CancelRun(id=self._ids.command_id(), run=run_id, reason=reason), until_end=False)
 
     async def get_run(self, run_id: str) -> Run:
         """Return a run as it stands now.
@@ -371,15 +370,17 @@ class EngineService:
             raise ClosedError("The engine is not open.", hint="Use it inside 'async with EngineService.open(...)'.")
 
     async def _runnable(self, workflow_id: str) -> str:
+        """Return the newest version of a workflow, if all its nodes can run here."""
         self._require_open()
-        catalogue = self._catalogue
-        await catalogue.refresh()
-        definition = catalogue.newest(workflow_id)
-        plan = catalogue.plan(workflow_id, definition.version)
-        assert plan is not None
-        if any(node.missing for node in plan.nodes.values()):
+        plan = self._catalogue.plan(workflow_id, None)
+        if plan is None:
+            await self._catalogue.refresh()
+            plan = self._catalogue.plan(workflow_id, None)
+        if plan is None or plan.missing:
+            definition = self._catalogue.newest(workflow_id)
             require_valid(definition, self.registry, source=workflow_id)
-        return definition.version
+            return definition.version
+        return plan.version
 
     async def _start_command(self, run_id: str, context: ContextLike | None) -> StartRun:
         run = await self.get_run(run_id)
@@ -388,14 +389,16 @@ class EngineService:
                 f"Expected a run in Created, but {run_id} is in {run.run_status.value}.",
                 hint="Create a new run, or wait for this one with wait_for_workflow_run.",
             )
-        return StartRun(id=self._ids.nonce(), run=run_id, context=self._wire(context))
+        return StartRun(id=self._ids.command_id(), run=run_id, context=self._wire(context))
 
-    def _wire(self, context: ContextLike | None) -> dict[str, JsonValue]:
+    def _wire(self, context: ContextLike | None) -> dict[str, object]:
         if context is None:
             return {}
         if not isinstance(context, ContextObject):
             context = ContextObject(context, converters=self.registry.converters)
-        return context.to_wire()
+        wire = context.to_wire()
+        check_limits(wire)
+        return cast("dict[str, object]", wire)
 
     async def _decided(self, command: Command, *, until_end: bool, timeout: float | None = None) -> RunState:
         """Append a command and wait for what becomes of it, or of the run it starts."""

@@ -56,8 +56,6 @@ def invoke(arguments: Sequence[str]) -> int:
     as_json, verbose = "--json" in arguments, "--verbose" in arguments
     try:
         code = make_app()(list(arguments), exit_on_error=False, print_error=False, result_action="return_value")
-    except SystemExit:
-        raise
     except CycloptsError as error:
         from engine.cli.failures import report_usage  # noqa: PLC0415 - costs nothing where nothing fails
 
@@ -75,13 +73,7 @@ def main() -> None:
         # A terminal that cannot show a character gets its number rather than a traceback.
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
-    try:
-        code = invoke(sys.argv[1:])
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # Whoever read our output, such as `head`, has seen enough.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = SUCCESS
+    code = invoke(sys.argv[1:])
     _leave_hanging_threads(code)
     sys.exit(code)
 

@@ -1,6 +1,8 @@
 """Where a command prints: results on stdout, everything else on stderr; with --json one JSON document on stdout."""
 
+import os
 import sys
+from pathlib import Path
 
 import orjson
 from rich.console import Console, RenderableType
@@ -49,9 +51,24 @@ class Output:
             print_json(data)
 
 
+class _LiteralConsole(Console):
+    """A console that takes every text literally, and goes on without a reader."""
+
+    def on_broken_pipe(self) -> None:
+        """Print nothing any more: whoever read has seen enough, and a run is not stopped by that."""
+        self.quiet = True
+        discard_stdout()
+
+
+def discard_stdout() -> None:
+    """Let everything that is still written to stdout go nowhere."""
+    with Path(os.devnull).open("w", encoding="utf-8") as nowhere:
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())
+
+
 def console(*, stderr: bool) -> Console:
     """Return a console that takes every text literally: no markup, no highlighting, no emoji codes."""
-    made = Console(stderr=stderr, markup=False, highlight=False, emoji=False)
+    made = _LiteralConsole(stderr=stderr, markup=False, highlight=False, emoji=False)
     if not made.is_terminal and "COLUMNS" not in made._environ:  # noqa: SLF001 - what the console itself looks at
         made.width = _PIPE_COLUMNS
     return made
@@ -61,8 +78,12 @@ def print_json(data: object) -> None:
     """Print data as an indented JSON document on stdout."""
     text = orjson.dumps(data, option=orjson.OPT_INDENT_2, default=str).decode()
     # Characters that can drive a terminal stand in JSON strings only as escapes; these are the rest of them.
-    sys.stdout.write("".join(_json_safe(character) for character in text) if not text.isascii() else text)
-    sys.stdout.write("\n")
+    safe = text if text.isascii() else "".join(_json_safe(character) for character in text)
+    try:
+        sys.stdout.write(f"{safe}\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        discard_stdout()
 
 
 def _json_safe(character: str) -> str:

@@ -13,7 +13,7 @@ from engine.context.changes import apply, difference
 from engine.context.check import check_limits
 from engine.context.values import Change, Wire, WireObject
 from engine.core.commands import CancelRun, Command, CreateRun, StartRun, context_of
-from engine.core.events import Error, Event, RunCreated, TraceStarted
+from engine.core.events import Error, Event, RunCreated, TraceStarted, TraceSucceeded
 from engine.core.evolve import step
 from engine.core.identity import id_time
 from engine.core.plan import Plan, PlannedNode
@@ -54,7 +54,10 @@ class Asked(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """A node's work came to an end outside the core: with changes and an output, or with an error."""
+    """A node's work came to an end outside the core: with changes and an output, or with an error.
+
+    The changes were checked where they were made: they fit the context, and leave one within its limits.
+    """
 
     trace: int
     attempt: int
@@ -295,7 +298,7 @@ class _Draft:
                 if outcome.error is not None:
                     self._fail(trace.number, node.id, outcome.error)
                 else:
-                    self._succeed(trace.number, node, outcome.changes, outcome.output, "")
+                    self._add_success(trace.number, node, outcome.changes, outcome.output, "")
                     self.advance()
                 return
 
@@ -317,42 +320,38 @@ class _Draft:
                 self._end_failed(node.id, Failed("node_execution_limit", self._limit_text()))
                 return
             number = self.state.traces + 1
-            step = node.decide(self.state.context)
-            if isinstance(step, Work):
+            taken = node.decide(self.state.context)
+            if isinstance(taken, Work):
                 if not node.missing:
                     self._add(self._started(node, number, 1, work=True))
                 return
             self._add(self._started(node, number, 1, work=False))
-            match step:
+            match taken:
                 case Done():
-                    self._succeed(number, node, step.changes, step.output, step.message)
+                    self._succeed(number, node, taken)
                 case Ended():
-                    self._add_success(number, [], None, None, step.message)
-                    self._add({"type": "run.succeeded", "output": step.output})
+                    self._add(_succeeded(number, (), None, None, taken.message))
+                    self._add({"type": "run.succeeded", "output": taken.output})
                 case Failed():
-                    self._fail(number, node.id, step)
+                    self._fail(number, node.id, taken)
                 case _:
-                    assert_never(step)
+                    assert_never(taken)
 
-    def _succeed(
-        self, number: int, node: PlannedNode, changes: Sequence[Change], output: str | None, message: str
-    ) -> None:
+    def _succeed(self, number: int, node: PlannedNode, done: Done) -> None:
+        """Take what a node did inside the core, unless its changes cannot be."""
         assert self.state is not None
-        kept = list(changes)
-        if kept:
+        changes = done.changes
+        if changes:
             try:
-                after = apply(self.state.context, kept)
+                after = apply(self.state.context, changes)
                 check_limits(after)
             except ContextError as error:
                 self._fail(number, node.id, Failed(error.code, str(error)))
                 return
-            if len(kept) > 1:
+            if len(changes) > 1:
                 # However long a list of changes is, what it comes to is not longer than the context.
-                kept = difference(self.state.context, after)
-        target = None if output is None else node.targets.get(output)
-        self._add_success(number, kept, output, target, message)
-        if target is None:
-            self._add({"type": "run.succeeded", "output": self.state.context})
+                changes = difference(self.state.context, after)
+        self._add_success(number, node, changes, done.output, done.message)
 
     def _fail(self, number: int, node: str, failed: Failed) -> None:
         error = _error(failed, node)
@@ -377,18 +376,14 @@ class _Draft:
         return event
 
     def _add_success(
-        self, number: int, changes: list[Change], output: str | None, target: str | None, message: str
+        self, number: int, node: PlannedNode, changes: Sequence[Change], output: str | None, message: str
     ) -> None:
-        self._add(
-            {
-                "type": "trace.succeeded",
-                "trace": number,
-                "changes": changes,
-                "output": output,
-                "next": target,
-                "message": message,
-            }
-        )
+        """Leave a node by an output; a path that leads nowhere ends the run."""
+        assert self.state is not None
+        target = None if output is None else node.targets.get(output)
+        self._add(_succeeded(number, changes, output, target, message))
+        if target is None:
+            self._add({"type": "run.succeeded", "output": self.state.context})
 
     def _limit_text(self) -> str:
         assert self._plan is not None
@@ -400,6 +395,19 @@ class _Draft:
         self._types.append(event["type"])
         self._bytes += len(encoded)
         self.state = step(self.state, event, self._run_id, self._time)
+
+
+def _succeeded(
+    number: int, changes: Sequence[Change], output: str | None, target: str | None, message: str
+) -> TraceSucceeded:
+    return {
+        "type": "trace.succeeded",
+        "trace": number,
+        "changes": changes if isinstance(changes, list) else list(changes),
+        "output": output,
+        "next": target,
+        "message": message,
+    }
 
 
 def _same_json(left: Wire, right: Wire) -> bool:

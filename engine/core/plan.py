@@ -43,6 +43,7 @@ class Plan(NamedTuple):
         start: The id of the start node.
         nodes: Node id to node.
         node_execution_limit: Traces of one run before it fails.
+        missing: Whether a node needs what is not registered in this process.
     """
 
     workflow: str
@@ -50,3 +51,4 @@ class Plan(NamedTuple):
     start: str
     nodes: Mapping[str, PlannedNode]
     node_execution_limit: int
+    missing: bool

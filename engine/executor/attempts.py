@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from engine.call import Call
 from engine.context import ContextObject
 from engine.context.changes import difference
+from engine.context.check import check_limits
 from engine.core.decide import Outcome
 from engine.core.identity import trace_id
 from engine.core.plan import PlannedNode
@@ -132,7 +133,10 @@ class Attempts:
         context = ContextObject.from_wire(state.context, self._registry.converters)
         try:
             output = await node.node_type.execute(node.configuration, context, call)
-            changes = difference(state.context, context.to_wire())
+            after = context.to_wire()
+            if after is not state.context:
+                check_limits(after)
+            changes = difference(state.context, after)
         except ContextError as error:
             failed = Failed(error.code, str(error))
         except asyncio.CancelledError:

@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Awaitable, Iterable, Mapping
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from engine.context.values import WireObject
 from engine.errors import RegistryError, RunlineError
@@ -59,7 +59,8 @@ class Code(NodeType[CodeConfiguration]):
         """
         registered = call.registry.function(configuration.function)
         if registered.is_async:
-            result = await cast("Awaitable[object]", registered.function(context, call))
+            coroutine: Awaitable[object] = registered.function(context, call)  # type: ignore[assignment]  # is_async
+            result = await coroutine
         else:
             result = await call.in_thread(registered.function, context, call)
             if inspect.isawaitable(result):

@@ -124,7 +124,7 @@ class RocksStore:
 
     @classmethod
     def inspect(cls, directory: Path, families: Sequence[str], *, lost_tail: bool = False) -> "RocksStore":
-        """Open a store as it is now, for reading, and change nothing on disk, not even to recover.
+        """Open a store as it is now, for reading, and change nothing of its contents, not even to recover.
 
         Raises:
             StoreDamagedError: There is no store, or its files are not what was written.
