@@ -16,6 +16,7 @@ from benchmarks.bare import Bare, BareRuns
 from benchmarks.report import publish
 from benchmarks.workload import INPUT, registry, workflow
 from engine import EngineService, RunStatus
+from engine.core.records import COMMIT
 from engine.log.embedded import EmbeddedLog
 from engine.log.port import COMMANDS, EVENTS
 from engine.log.place import record_bytes
@@ -55,7 +56,7 @@ async def closed_loop(concurrency: int, run: Callable[[], Awaitable[object]]) ->
 async def record_sizes(log: EmbeddedLog) -> list[int]:
     """Return the sizes of the records that one run wrote: its command, and its four commits."""
     commands = await log.read(COMMANDS, 0, 0, 1)
-    events = [record for record in await log.read(EVENTS, 0, 0, 10) if record.key]
+    events = [record for record in await log.read(EVENTS, 0, 0, 10) if record.headers["ce_type"] == COMMIT]
     return [record_bytes(record) for record in (*commands, *events)]
 
 

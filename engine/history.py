@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from heapq import merge
 
 from engine.change import changes_of
-from engine.core.records import PARTITION_KEY
+from engine.core.records import FENCE_KEY
 from engine.core.view import Accepted, View
 from engine.log.partitioner import partition_of
 from engine.log.port import EVENTS, Log, LogRecord
@@ -20,7 +20,7 @@ async def read_history(log: Log, run_id: str) -> list[Accepted]:
     commits = await log.read_key(EVENTS, partition, run_id)
     if not commits:
         return []
-    fences = await log.read_key(EVENTS, partition, PARTITION_KEY)
+    fences = await log.read_key(EVENTS, partition, FENCE_KEY)
     view = View()
     accepted = (view.fold(record) for record in merge(commits, fences, key=_offset))
     return [commit for commit in accepted if commit is not None]

@@ -69,6 +69,8 @@ class EngineService:
         ids: Ids | None = None,
     ) -> None:
         self.registry = Registry() if registry is None else registry
+        # Without a registry this process only passes commands on: functions are then for others to have.
+        self._validated_with = registry
         self._location = location
         self._progress_services = tuple(progress_services)
         self._durability: Literal["fsync", "process"] = durability
@@ -212,8 +214,8 @@ class EngineService:
         Raises:
             DefinitionError: It cannot run: all its problems are listed.
         """
-        definition = workflow if isinstance(workflow, WorkflowDefinition) else load(workflow)
-        require_valid(definition, self.registry, source="" if workflow is definition else str(workflow))
+        definition = workflow if isinstance(workflow, WorkflowDefinition) else load(workflow, self._validated_with)
+        require_valid(definition, self._validated_with, source="" if workflow is definition else str(workflow))
         self._require_open()
         return await self._catalogue.publish(definition)
 
@@ -378,7 +380,7 @@ class EngineService:
             plan = self._catalogue.plan(workflow_id, None)
         if plan is None or plan.missing:
             definition = self._catalogue.newest(workflow_id)
-            require_valid(definition, self.registry, source=workflow_id)
+            require_valid(definition, self._validated_with, source=workflow_id)
             return definition.version
         return plan.version
 

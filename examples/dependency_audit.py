@@ -214,7 +214,12 @@ def judge_requirements(owner: Installed, installed: Mapping[str, Installed]) -> 
                 yield "conflicting", {"by": str(owner), "requires": f"python {python}", "found": found}
         except InvalidSpecifier as error:
             yield "unparsable", {"by": str(owner), "requires": f"python {python}", "problem": str(error)}
-    for text in sorted(set(owner.distribution.requires or ())):
+    try:
+        texts = sorted(set(owner.distribution.requires or ()))
+    except (OSError, UnicodeError) as error:
+        texts = []
+        yield "unparsable", {"by": str(owner), "problem": f"the requirements cannot be read: {error}"}
+    for text in texts:
         try:
             requirement = Requirement(text)
             if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
@@ -370,13 +375,15 @@ def report(context: ContextObject, call: Call) -> None:
     path = Path(context.get("report.path", str))
     path.parent.mkdir(parents=True, exist_ok=True)
     # Named after the trace, so that a repetition takes over what a killed attempt left behind.
-    temporary = path.with_name(f".{path.name}.{call.idempotency_key}")
-    call.raise_if_cancelled()
-    with temporary.open("w", encoding="utf-8", newline="\n") as file:
-        file.write(rendered(context))
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    temporary = path.with_name(f".{call.idempotency_key}.tmp")
+    try:
+        with temporary.open("w", encoding="utf-8", newline="\n") as file:
+            file.write(rendered(context))
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
     call.logger.info("Wrote %s", path)
 
 

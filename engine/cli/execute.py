@@ -1,6 +1,8 @@
 """`run`, `start` and `wait`: commands that execute runs and follow them until they end."""
 
 import asyncio
+import re
+import shlex
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -219,6 +221,9 @@ def print_report(output: Output, run: Run, traces: list[Trace]) -> None:
 
 def _application_hint(file: Path, options: EngineOptions) -> str:
     beside = file.with_suffix(".py")
-    if options.load().settings.app is None and beside.is_file() and "registry" in beside.read_text(errors="replace"):
-        return f"{beside} stands beside it; if it is the application, add --app {beside}:registry"
-    return ""
+    if options.load().settings.app is not None or not beside.is_file():
+        return ""
+    # Looked at as text: importing it would run it, which nobody asked for.
+    if not re.search(r"^registry\b.*=", beside.read_text(encoding="utf-8", errors="replace"), re.MULTILINE):
+        return ""
+    return f"{beside} stands beside it; if that is its application, add --app {shlex.quote(f'{beside}:registry')}"

@@ -69,7 +69,7 @@ def discard_stdout() -> None:
 def console(*, stderr: bool) -> Console:
     """Return a console that takes every text literally: no markup, no highlighting, no emoji codes."""
     made = _LiteralConsole(stderr=stderr, markup=False, highlight=False, emoji=False)
-    if not made.is_terminal and "COLUMNS" not in made._environ:  # noqa: SLF001 - what the console itself looks at
+    if not made.is_terminal and "COLUMNS" not in os.environ:
         made.width = _PIPE_COLUMNS
     return made
 

@@ -137,9 +137,10 @@ class _Drawing:
 
     def _summary(self, run: Run, *, fancy: bool) -> Text:
         symbol = (_SYMBOLS if fancy else _PLAIN_SYMBOLS)[run.run_status.value]
-        text = Text(f"{symbol} {run.run_status.value}", style=_STYLES[run.run_status.value])
-        time = duration(run.started, run.stopped or self._now)
-        text.append(f"{f' after {time}' if run.stopped else f' for {time}' if time else ''}", style="default")
+        text = Text()
+        text.append(f"{symbol} {run.run_status.value}", style=_STYLES[run.run_status.value])
+        if time := duration(run.started, run.stopped or self._now):
+            text.append(f" {'for' if run.stopped is None else 'after'} {time}")
         text.append(f"  {one_line(run.workflow_id)}  run {one_line(run.run_id)}", style="dim")
         if run.error is not None:
             text.append(f"\n{error_line(run.error)}", style="red")

@@ -14,8 +14,9 @@ COMMIT: Final = "runline.commit"
 FENCE: Final = "runline.fence"
 PART: Final = "runline.checkpoint"
 NO_CHECKPOINT: Final = "none"
-PARTITION_KEY: Final = ""
-"""The key of records about a whole partition: fences and checkpoint parts."""
+FENCE_KEY: Final = "fence"
+PART_KEY: Final = "checkpoint"
+"""The keys of records about a whole partition; no run id looks like them."""
 
 
 class CommitValue(TypedDict):
@@ -108,7 +109,7 @@ def read_commit(record: LogRecord) -> CommitValue:
 def fence_record(nonce: str, *, executor: str, source: str, time: str, checkpoint: str) -> Record:
     """Return a fence: it takes the partition from whoever wrote before it."""
     return Record(
-        PARTITION_KEY,
+        FENCE_KEY,
         orjson.dumps({"nonce": nonce, "executor": executor, "time": time}),
         _partition_headers(FENCE, nonce, source, time) | {"nonce": nonce, "checkpoint": checkpoint},
     )
@@ -147,7 +148,7 @@ def part_id(heading: PartHeading, value: bytes) -> str:
 def part_record(value: bytes, heading: PartHeading, *, source: str, time: str, checkpoint: str) -> Record:
     """Return one part of a checkpoint."""
     return Record(
-        PARTITION_KEY,
+        PART_KEY,
         value,
         _partition_headers(PART, part_id(heading, value), source, time)
         | {

@@ -12,6 +12,7 @@ from engine.core.decide import Asked, GoOn, Input, Lost, Outcome, Refused, decid
 from engine.core.plan import Plan
 from engine.core.records import (
     NO_CHECKPOINT,
+    PART_KEY,
     Heading,
     PartHeading,
     commit_record,
@@ -425,7 +426,7 @@ class _Term:
         return NO_CHECKPOINT if self.view.checkpoint is None else str(self.view.checkpoint)
 
     def _count(self, record: LogRecord) -> None:
-        if record.key:
+        if record.key != PART_KEY:
             self._bytes_since += len(record.value)
 
     def _checkpoint_due(self) -> bool:

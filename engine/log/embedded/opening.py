@@ -150,13 +150,23 @@ def _found(directory: Path, partitions: int, promises: Promises) -> tuple[bytes,
     store = RocksStore.inspect(folder, FAMILIES, lost_tail=lost_tail)
     try:
         check_identity(store, directory, promises)
-        ends = _checked_ends(StoredRecords(store, directory), partitions_of_log(partitions), promises, unflushed)
+        ends = _checked_ends(directory, store, promises, unflushed)
     finally:
         store.close()
     return promises.log_id, RocksStore.open(folder, FAMILIES, create=False, lost_tail=lost_tail), ends
 
 
-def _checked_ends(records: StoredRecords, partitions: list[Partition], promises: Promises, unflushed: int) -> list[int]:
+def _checked_ends(directory: Path, store: Store, promises: Promises, unflushed: int) -> list[int]:
+    """Return where the partitions end, after a look at everything that recovery could have lost.
+
+    Args:
+        directory: The log's directory.
+        store: Its store.
+        promises: Where its partitions must at least end.
+        unflushed: Bytes of write-ahead log, which is where something may be missing in between.
+    """
+    records = StoredRecords(store, directory)
+    partitions = partitions_of_log(partitions_promised(promises))
     ends = []
     lost = 0
     for partition, promise in zip(partitions, promises.ends, strict=True):
@@ -169,8 +179,9 @@ def _checked_ends(records: StoredRecords, partitions: list[Partition], promises:
         ends.append(end)
     if lost:
         _logger.warning(
-            "%d records that were written but not made durable are lost: the machine was restarted, and the log was "
-            "written with durability 'process'",
+            "log %s: %d records that were written but not made durable are lost: the machine was restarted, and the "
+            "log was written with durability 'process'",
+            directory,
             lost,
         )
     return ends

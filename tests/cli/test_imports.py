@@ -1,0 +1,52 @@
+import subprocess
+import sys
+
+import pytest
+
+from tests.cli.conftest import ROOT
+
+COMMANDS = ("run", "start", "wait", "publish", "create", "cancel", "show", "runs", "validate", "doctor", "config")
+HEAVY = ("pydantic", "pydantic_settings", "rocksdict", "jmespath", "yaml", "asyncio", "packaging", "engine.service")
+
+
+def python(*arguments: str) -> str:
+    command = [sys.executable, *arguments]
+    # The program is our own.
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout  # noqa: S603 - see above
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], []])
+def test_the_help_imports_nothing_that_it_does_not_need(arguments: list[str]) -> None:
+    program = (
+        "import sys\n"
+        "from engine.cli.app import invoke\n"
+        f"assert invoke({arguments!r}) == 0\n"
+        f"print('loaded', *[name for name in {HEAVY!r} if name in sys.modules])"
+    )
+    assert python("-c", program).splitlines()[-1] == "loaded"
+
+
+def test_the_help_names_every_command() -> None:
+    answer = python("-m", "engine.cli", "--help")
+    for command in COMMANDS:
+        assert f" {command} " in answer
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_of_its_own(command: str) -> None:
+    answer = python("-m", "engine.cli", command, "--help")
+    assert f"Usage: runline {command}" in answer
+    assert "--json" in answer
+
+
+def test_a_reader_that_has_seen_enough_is_no_error() -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "engine.cli", "config", "--json"],
+        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert process.stdout is not None
+    process.stdout.close()
+    assert process.stderr is not None
+    assert process.stderr.read() == ""
+    assert process.wait() == 0
+    process.stderr.close()

@@ -1,0 +1,103 @@
+import io
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from rich.console import Console
+
+from engine.cli.follow import Follower
+from engine.cli.output import Output
+from engine.cli.timeline import LiveTimeline, Timeline
+from engine.core.state import RunStatus, TraceStatus
+from engine.run import Run, RunError, Trace
+
+BEGIN = datetime(2026, 3, 1, 12, tzinfo=UTC)
+RUN_ID = "01900000-0000-7000-8000-000000000000"
+RUN = Run(
+    run_id=RUN_ID, workflow_id="w", workflow_version="v", run_status=RunStatus.RUNNING, message="running", error=None,
+    input_context="{}", output_context=None, created=BEGIN, started=BEGIN, stopped=None,
+)  # fmt: skip
+
+
+def trace(number: int, begin: float = 0, seconds: float | None = None, **changes: object) -> Trace:
+    started = BEGIN + timedelta(seconds=begin)
+    made = Trace(
+        trace_id=f"{RUN_ID}.{number}", run_id=RUN_ID, number=number, node_id=f"n{number}", node_type="code",
+        title=f"node {number}", attempt=1, message="", error=None, input_context="{}", output_context=None,
+        trace_status=TraceStatus.RUNNING if seconds is None else TraceStatus.SUCCESS,
+        started=started, stopped=None if seconds is None else started + timedelta(seconds=seconds),
+    )  # fmt: skip
+    return replace(made, **changes)  # type: ignore[arg-type]  # the fields of a trace
+
+
+def drawn(timeline: Timeline, *, encoding: str = "utf-8", rows_max: int = 100) -> list[str]:
+    raw = io.TextIOWrapper(io.BytesIO(), encoding=encoding, errors="strict")
+    console = Console(file=raw, width=120, markup=False, highlight=False)
+    console.print(timeline.render(BEGIN + timedelta(seconds=4), rows_max))
+    raw.seek(0)
+    return [line.rstrip() for line in raw.read().splitlines()]
+
+
+def test_bars_stand_where_and_as_long_as_the_node_ran() -> None:
+    rows = drawn(Timeline(RUN, [trace(1, 0, 2), trace(2, 2)]))
+    assert rows[0] == "✓ node 1 code  ████████████             2.0 s"
+    assert rows[1] == "▶ node 2 code              ████████████ 2.0 s"
+    assert rows[2] == f"▶ Running for 4.0 s  w  run {RUN_ID}"
+
+
+def test_a_terminal_without_utf_8_gets_a_timeline_it_can_show() -> None:
+    rows = drawn(Timeline(RUN, [trace(1, 0, 2)]), encoding="ascii")
+    assert rows[0] == "+ node 1 code  2.0 s"
+
+
+def test_a_failed_node_shows_its_error_and_its_attempt() -> None:
+    failed = trace(1, 0, 1, trace_status=TraceStatus.FAILED, attempt=2, error=RunError("E", "bad [red]\x1b", "n1"))
+    rows = drawn(Timeline(replace(RUN, run_status=RunStatus.FAILED, error=failed.error, stopped=BEGIN), [failed]))
+    assert rows[0].startswith("✗ node 1 code attempt 2 ")
+    assert rows[0].endswith("E: bad [red]\\x1b")
+    assert rows[-1] == "E in node n1: bad [red]\\x1b"
+
+
+def test_a_long_timeline_shows_its_latest_rows() -> None:
+    rows = drawn(Timeline(RUN, [trace(number, number, 1) for number in range(1, 21)]), rows_max=5)
+    assert rows[0] == "15 earlier node executions are not shown"
+    assert rows[1].startswith("✓ node 16 ")
+    assert len(rows) == 7
+
+
+def test_a_timeline_never_goes_back() -> None:
+    timeline = Timeline()
+    assert timeline.take(trace(1, 0, 1))
+    assert not timeline.take(trace(1))
+    assert timeline.take(trace(1, attempt=2))
+    assert not timeline.take(trace(1, 0, 1))
+    assert timeline.traces == [trace(1, attempt=2)]
+    ended = replace(RUN, run_status=RunStatus.SUCCESS, stopped=BEGIN)
+    assert timeline.take(ended)
+    assert not timeline.take(RUN)
+    assert timeline.run == ended
+
+
+def test_a_timeline_of_nothing_can_be_drawn() -> None:
+    assert drawn(Timeline()) == []
+
+
+async def test_on_a_terminal_the_timeline_is_drawn_again_and_leaves_nothing_behind() -> None:
+    output = Output(as_json=False)
+    screen = io.StringIO()
+    output.console = Console(file=screen, force_terminal=True, width=100, height=10, markup=False, highlight=False)
+    with Follower(output) as follower:
+        follower.follow(RUN, [])
+        await follower.trace_progress(trace(1))
+        await follower.trace_progress(replace(trace(2), run_id="another"))
+    text = screen.getvalue()
+    assert "node 1" in text
+    assert "node 2" not in text
+    assert text.endswith("\x1b[2K"), "the drawing is erased"
+    assert "\x1b[?25h" in text, "the cursor is back"
+
+
+def test_a_live_timeline_fits_the_terminal() -> None:
+    screen = io.StringIO()
+    console = Console(file=screen, width=100, height=12, markup=False)
+    console.print(LiveTimeline(Timeline(RUN, [trace(number, 0, 1) for number in range(1, 100)])))
+    assert len(screen.getvalue().splitlines()) < 12
