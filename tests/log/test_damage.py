@@ -10,9 +10,13 @@ import pytest
 
 from engine.errors import LogDamagedError
 from engine.log.embedded import EmbeddedLog, acknowledged
+from engine.log.embedded.layout import RECORDS, place_key, record_key
 from engine.log.embedded.log import Durability
+from engine.log.embedded.opening import FAMILIES
 from engine.log.port import COMMANDS, EVENTS, LogRecord, Record
 from engine.store import rocks
+from engine.store.port import Batch
+from engine.store.rocks import RocksStore
 
 PARTITIONS = 2
 KEYS = [f"run {number}" for number in range(20)]
@@ -200,3 +204,104 @@ async def test_a_damaged_log_gives_all_or_says_so(
     print(refused)  # noqa: T201 shows which damage was noticed when the next line fails
     if not tail_may_be_lost:
         assert {name for name in DAMAGES if name not in refused} <= HARMLESS_AT_TIMES
+
+
+def alter(log: Path, changes: Callable[[RocksStore, Batch], None]) -> None:
+    """Change what the store holds, as a database with a fault of its own would."""
+    store = RocksStore.open(log / "store", FAMILIES)
+    batch = store.batch()
+    changes(store, batch)
+    store.write(batch)
+    store.close()
+
+
+def stored(store: RocksStore, offset: int, partition: int = 0) -> tuple[bytes, bytes]:
+    key = record_key(place_key(EVENTS, partition), offset)
+    value = store.get(RECORDS, key)
+    assert value is not None
+    return key, value
+
+
+def with_a_changed_byte(store: RocksStore, batch: Batch) -> None:
+    key, value = stored(store, 5)
+    batch.put(RECORDS, key, value[:-1] + bytes((value[-1] ^ 1,)))
+
+
+def with_a_cut_record(store: RocksStore, batch: Batch) -> None:
+    key, value = stored(store, 5)
+    batch.put(RECORDS, key, value[:9])
+
+
+def with_a_missing_record(store: RocksStore, batch: Batch) -> None:
+    batch.delete(RECORDS, stored(store, 5)[0])
+
+
+def with_records_in_each_others_place(store: RocksStore, batch: Batch) -> None:
+    (one, one_value), (other, other_value) = stored(store, 5), stored(store, 6)
+    batch.put(RECORDS, one, other_value)
+    batch.put(RECORDS, other, one_value)
+
+
+def with_a_record_of_another_partition(store: RocksStore, batch: Batch) -> None:
+    batch.put(RECORDS, stored(store, 5)[0], stored(store, 5, partition=1)[1])
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        with_a_changed_byte,
+        with_a_cut_record,
+        with_a_missing_record,
+        with_records_in_each_others_place,
+        with_a_record_of_another_partition,
+    ],
+)
+async def test_a_wrong_record_in_a_sound_database_is_named_by_every_way_of_reading(
+    tmp_path: Path, changes: Callable[[RocksStore, Batch], None]
+) -> None:
+    log = await EmbeddedLog.open(tmp_path, PARTITIONS)
+    for number in range(10):
+        await log.append(EVENTS, 0, Record("run", b"%d" % number, {}))
+        await log.append(EVENTS, 1, Record("run", b"other %d" % number, {}))
+    await log.close()
+    alter(tmp_path, changes)
+    log = await EmbeddedLog.open(tmp_path, PARTITIONS)
+    reading = await EmbeddedLog.open_reading(tmp_path)
+    place = r"topic events, partition 0: .*offset 5"
+    for opened in (log, reading):
+        with pytest.raises(LogDamagedError, match=place):
+            await opened.read(EVENTS, 0, 0, 10)
+        with pytest.raises(LogDamagedError, match=place):
+            await opened.read(EVENTS, 0, 5, 1)
+        with pytest.raises(LogDamagedError, match=place):
+            await opened.read_key(EVENTS, 0, "run")
+        assert [one.value for one in await opened.read(EVENTS, 0, 0, 5)] == [b"0", b"1", b"2", b"3", b"4"]
+        assert len(await opened.read(EVENTS, 1, 0, 10)) == 10
+    with pytest.raises(LogDamagedError, match=place):
+        await log.reader(EVENTS, 0, 0).next()
+    await reading.close()
+    await log.close()
+
+
+async def test_a_hole_in_what_was_recovered_is_found_at_opening(tmp_path: Path) -> None:
+    log = await EmbeddedLog.open(tmp_path / "log")
+    for number in range(50):
+        await log.append(EVENTS, 0, Record("run", b"%d" % number, {}))
+    batch = log._opened.store.batch()
+    batch.delete(RECORDS, record_key(place_key(EVENTS, 0), 20))
+    log._opened.store.write(batch)
+    shutil.copytree(tmp_path / "log", tmp_path / "crashed")
+    await log.close()
+    for _ in range(2):
+        with pytest.raises(LogDamagedError, match=r"topic events, partition 0: expected offset 20, but found 19"):
+            await EmbeddedLog.open(tmp_path / "crashed")
+
+
+async def test_a_log_that_lost_its_first_records_is_refused(tmp_path: Path) -> None:
+    log = await EmbeddedLog.open(tmp_path)
+    for number in range(3):
+        await log.append(EVENTS, 0, Record("run", b"%d" % number, {}))
+    await log.close()
+    alter(tmp_path, lambda store, batch: batch.delete(RECORDS, stored(store, 0)[0]))
+    with pytest.raises(LogDamagedError, match=r"topic events, partition 0: expected a record at offset 0"):
+        await EmbeddedLog.open(tmp_path)

@@ -1,7 +1,8 @@
 """The records in the store: read in order and checked, each missing one noticed."""
 
+import itertools
 import threading
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 
 from engine.errors import ClosedError, LogDamagedError, LogError
@@ -98,10 +99,9 @@ class StoredRecords:
             rows = self._scan(partition, RECORDS, first, last, limit=READ_RECORDS_MAX, reverse=True)
             if not rows:
                 raise self._missing(partition, end - 1)
-            begin = end - len(rows)
-            self._decoded(partition, reversed(rows), begin)
+            self._decoded(partition, rows, end - 1, step=-1)
             size -= sum(len(stored) for _, stored in rows)
-            end = begin
+            end -= len(rows)
 
     def damaged(self, partition: Partition, what: str) -> LogDamagedError:
         """Return the error for a partition that is not what was written."""
@@ -110,9 +110,12 @@ class StoredRecords:
     def _missing(self, partition: Partition, offset: int) -> LogDamagedError:
         return self.damaged(partition, f"expected a record at offset {offset}, but found none.")
 
-    def _decoded(self, partition: Partition, rows: Iterable[Row], offset: int) -> list[LogRecord]:
+    def _decoded(self, partition: Partition, rows: Sequence[Row], offset: int, step: int = 1) -> list[LogRecord]:
         try:
-            return [decode(stored_key, stored, expected) for expected, (stored_key, stored) in enumerate(rows, offset)]
+            return [
+                decode(stored_key, stored, expected)
+                for expected, (stored_key, stored) in zip(itertools.count(offset, step), rows, strict=False)
+            ]
         except LogDamagedError as error:
             raise self.damaged(partition, str(error)) from error
 
