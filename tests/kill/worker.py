@@ -1,0 +1,82 @@
+"""A process to be killed: goes on with what is open, starts more, and writes down outside what was acknowledged.
+
+Usage: worker.py DIRECTORY RUNS; with RUNS = 0 it ends when no run is open any more.
+"""
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+
+from engine import Call, ContextObject, EngineService, Registry, WorkflowBuilder
+
+registry = Registry()
+LEDGER = Path(sys.argv[1]) / "ledger"
+
+
+def note(*words: object) -> None:
+    """Append a line to the ledger in one write, so that a kill leaves it whole or out."""
+    with LEDGER.open("ab", buffering=0) as ledger:
+        ledger.write((" ".join(map(str, words)) + "\n").encode())
+
+
+def effect(call: Call) -> None:
+    """Leave a trace in the outside world."""
+    run, trace = call.trace_id.rsplit(".", 1)
+    note("effect", run, trace, call.attempt, os.getpid())
+
+
+@registry.node("quick")
+async def quick(context: ContextObject, call: Call) -> None:
+    """Do it at once."""
+    effect(call)
+    context.set(call.node_id, call.attempt)
+
+
+@registry.node("slow")
+async def slow(context: ContextObject, call: Call) -> None:
+    """Take a moment, so that many runs are open when the kill comes."""
+    effect(call)
+    await asyncio.sleep(0.02)
+    context.set(call.node_id, call.attempt)
+
+
+@registry.node("blocking")
+def blocking(context: ContextObject, call: Call) -> None:
+    """Do it in a thread."""
+    effect(call)
+    context.set(call.node_id, call.attempt)
+
+
+async def main(directory: Path, runs: int) -> None:
+    """Start runs until killed, or wait until all that were started have ended."""
+    workflow = WorkflowBuilder("killed", "Killed").start()
+    for name, function in (("a", "quick"), ("b", "slow"), ("c", "blocking")):
+        workflow = workflow.code(name, function=function)
+    async with EngineService.open(directory / "data", registry) as engine:
+        await engine.publish_workflow(workflow.end().build())
+        if not runs:
+            for line in LEDGER.read_text().splitlines():
+                kind, run_id, *_ = line.split()
+                if kind == "started":
+                    await engine.wait_for_workflow_run(run_id, timeout=60)
+            view = engine._executor._partitions[0].view
+            assert view is not None
+            # Started, but not acknowledged before the kill; those that were only created stay as they are.
+            while any(state.started for state in view.runs.values()):
+                await asyncio.sleep(0.01)
+            return
+
+        async def start() -> None:
+            run_id = await engine.create_workflow_run("killed")
+            await engine.start_workflow_run_and_notify(run_id)
+            note("started", run_id)
+
+        for _ in range(runs // 4):
+            await asyncio.gather(start(), start(), start(), start())
+            await asyncio.sleep(0.005)
+        await asyncio.sleep(60)
+
+
+if __name__ == "__main__":
+    asyncio.run(main(Path(sys.argv[1]), int(sys.argv[2])))
