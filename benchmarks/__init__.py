@@ -1,0 +1,1 @@
+"""What is fast, measured beside a baseline. `python -m benchmarks` runs all of them."""

@@ -1,0 +1,12 @@
+"""Run all benchmarks, one process each; exit with 1 when one misses what it must reach."""
+
+import subprocess
+import sys
+
+BENCHMARKS = ("runs", "memory", "recovery")
+
+if __name__ == "__main__":
+    codes = [
+        subprocess.run([sys.executable, "-m", f"benchmarks.{name}"], check=False).returncode for name in BENCHMARKS
+    ]
+    sys.exit(max(codes))
