@@ -1,4 +1,4 @@
-"""The bare baseline: the same records in the same kind of store, with group commit, fsync and reading back; no engine."""
+"""The bare baseline: the same records in the same kind of store, group commit, fsync, reading back; no engine."""
 
 import asyncio
 import queue

@@ -34,7 +34,7 @@ class Waiting:
         self.count = 0
         self.all_here = asyncio.Event()
 
-    async def __call__(self, context: ContextObject, call: Call) -> None:
+    async def __call__(self, context: ContextObject, call: Call) -> None:  # noqa: ARG002 - a node function's signature
         """Count this call and wait until the process dies."""
         self.count += 1
         if self.count == OPEN:

@@ -18,8 +18,8 @@ from benchmarks.workload import INPUT, registry, workflow
 from engine import EngineService, RunStatus
 from engine.core.records import COMMIT
 from engine.log.embedded import EmbeddedLog
-from engine.log.port import COMMANDS, EVENTS
 from engine.log.place import record_bytes
+from engine.log.port import COMMANDS, EVENTS, Record
 
 CONCURRENCY = (1, 16, 64, 256)
 ROUNDS = 5
@@ -57,7 +57,7 @@ async def record_sizes(log: EmbeddedLog) -> list[int]:
     """Return the sizes of the records that one run wrote: its command, and its four commits."""
     commands = await log.read(COMMANDS, 0, 0, 1)
     events = [record for record in await log.read(EVENTS, 0, 0, 10) if record.headers["ce_type"] == COMMIT]
-    return [record_bytes(record) for record in (*commands, *events)]
+    return [record_bytes(Record(record.key, record.value, record.headers)) for record in (*commands, *events)]
 
 
 def _row(concurrency: int, engine: Sequence[Round], bare: Sequence[Round]) -> dict[str, float]:

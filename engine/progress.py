@@ -30,13 +30,16 @@ Place = tuple[int, int]
 
 
 class ProgressService(Protocol):
-    """User code that is called with every change of a run or a trace, in order for each run, at least once."""
+    """User code that is called with every change of a run or a trace, in order for each run, at least once.
 
-    async def run_progress(self, run: Run) -> None:
+    Methods written with `async def` are awaited; others are called in a thread.
+    """
+
+    def run_progress(self, run: Run) -> Awaitable[None] | None:
         """Hear of a run that was created or changed."""
         ...
 
-    async def trace_progress(self, trace: Trace) -> None:
+    def trace_progress(self, trace: Trace) -> Awaitable[None] | None:
         """Hear of a trace that was started or changed."""
         ...
 
@@ -197,11 +200,14 @@ SubjectT = TypeVar("SubjectT", Run, Trace)
 
 
 def _awaitable(
-    function: Callable[[SubjectT], Awaitable[None]], threads: Threads
+    function: Callable[[SubjectT], Awaitable[None] | None], threads: Threads
 ) -> Callable[[SubjectT], Awaitable[None]]:
-    """Let a service be written without async: its methods are then called in a thread."""
-    return function if inspect.iscoroutinefunction(function) else lambda subject: threads(_call, function, subject)
+    """Return a service's method as one to await; one written without async is called in a thread."""
 
+    async def call(subject: SubjectT) -> None:
+        if inspect.iscoroutinefunction(function):
+            await function(subject)
+        else:
+            await threads(function, subject)
 
-def _call(function: Callable[[SubjectT], object], subject: SubjectT) -> None:
-    function(subject)
+    return call

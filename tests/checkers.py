@@ -67,6 +67,11 @@ def check_runs(records: Sequence[LogRecord], acknowledged: Iterable[str], effect
         expected = {event["trace"] for event in events if event["type"] == "trace.started" and "executor" in event}
         if kinds[-1] == "run.succeeded" and worked != expected:
             violations.append(f"run {run} ended, but the effects of traces {sorted(expected - worked)} are missing")
+    return violations + _check_effects(started, effects)
+
+
+def _check_effects(started: Mapping[tuple[str, int, int], str], effects: Sequence[Effect]) -> list[str]:
+    violations: list[str] = []
     seen: dict[tuple[str, int, int], str] = {}
     for effect in effects:
         key = (effect.run, effect.trace, effect.attempt)

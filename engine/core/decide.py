@@ -11,7 +11,7 @@ import orjson
 
 from engine.context.changes import apply, difference
 from engine.context.check import check_limits
-from engine.context.values import Change, Wire, WireObject
+from engine.context.values import Change, Wire
 from engine.core.commands import CancelRun, Command, CreateRun, StartRun, context_of
 from engine.core.events import Error, Event, RunCreated, TraceStarted, TraceSucceeded
 from engine.core.evolve import step

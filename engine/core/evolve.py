@@ -27,7 +27,7 @@ def evolve(state: RunState | None, events: Iterable[Event], run_id: str, time: s
     return changing
 
 
-def step(state: RunState | None, event: Event, run_id: str, time: str) -> RunState:  # noqa: C901 - a case for each type
+def step(state: RunState | None, event: Event, run_id: str, time: str) -> RunState:  # noqa: C901, PLR0912 - cases
     """Change a state that only the caller holds by one event, and return it.
 
     Raises:

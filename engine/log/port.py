@@ -52,12 +52,13 @@ class Ends(NamedTuple):
 
 
 class Reader(Protocol):
-    """Hands out one partition's records in order, each once, waiting for new ones."""
+    """Hands out one partition's records in order, each once, waiting for new ones. It belongs to one task."""
 
     async def next(self) -> Sequence[LogRecord]:
-        """Return the next records, at least one; wait until there are any.
+        """Return the next records, at least one; wait until there are any, and only then.
 
         Raises:
+            OffsetOutOfRangeError: The partition starts behind, or ends before, the reader's offset.
             LogError: The log cannot be read; LogDamagedError names the place.
             ClosedError: The log was closed.
         """
@@ -80,7 +81,10 @@ class Log(Protocol):
         """Append one record and return its offset once it is durable.
 
         Raises:
+            RecordTooLargeError: It has more than `RECORD_BYTES_MAX` bytes; nothing was written.
+            PlaceUnknownError: There is no such topic or partition.
             LogError: The outcome is unknown or the record was not written.
+            ClosedError: The log was closed.
         """
         ...
 
@@ -88,7 +92,12 @@ class Log(Protocol):
         """Append one record without waiting: reading it back is the acknowledgement.
 
         Records sent from one place to one partition keep their order. `failed` is called in the event loop when the
-        outcome is unknown or the record was not written.
+        outcome is unknown or the record was not written. Nobody may change the record's headers afterwards.
+
+        Raises:
+            RecordTooLargeError: It has more than `RECORD_BYTES_MAX` bytes; nothing was written, `failed` is not called.
+            PlaceUnknownError: There is no such topic or partition.
+            ClosedError: The log was closed.
         """
         ...
 
@@ -100,6 +109,7 @@ class Log(Protocol):
         """Return up to `count` records from `offset` on, fewer at the end; never waits for new ones.
 
         Raises:
+            OffsetOutOfRangeError: `offset` is before the partition's start or behind its end.
             LogDamagedError: Names the topic, partition and offset of what cannot be read.
         """
         ...

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import orjson
 import pytest
@@ -28,9 +28,9 @@ class Answer(NamedTuple):
     err: str
 
     @property
-    def json(self) -> dict[str, object]:
+    def json(self) -> dict[str, Any]:
         """The one JSON document on stdout."""
-        document = orjson.loads(self.out)
+        document: dict[str, Any] = orjson.loads(self.out)
         assert isinstance(document, dict)
         return document
 
@@ -68,7 +68,7 @@ def spawn() -> Iterator[Spawn]:
 
     def start(*arguments: object, **environment: str) -> "subprocess.Popen[str]":
         command = [sys.executable, "-m", "engine.cli", *map(str, arguments)]
-        process = subprocess.Popen(  # noqa: S603 - our own program
+        process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

@@ -81,7 +81,7 @@ def test_a_full_disk_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_terminal_that_is_not_utf_8_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     with Path("ascii").open("w", encoding="ascii") as stdout:
-        monkeypatch.setattr(checks.sys, "stdout", stdout)
+        monkeypatch.setattr("sys.stdout", stdout)
         found = checks.check_terminal()
         monkeypatch.undo()
     assert not found.ok

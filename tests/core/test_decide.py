@@ -195,7 +195,7 @@ def test_changes_longer_than_the_context_are_written_as_the_whole_context() -> N
         name = "shrink"
         configuration = Configuration
 
-        def decide(self, configuration: Configuration, context: WireObject) -> Done:
+        def decide(self, configuration: Configuration, context: WireObject) -> Done:  # noqa: ARG002 - it has none
             return Done([{"op": "remove", "path": [name]} for name in list(context)[1:]])
 
     functions = registry()

@@ -45,7 +45,7 @@ asyncio.run(main())
 
 
 def printed(*words: str, directory: Path) -> str:
-    done = subprocess.run(words, cwd=directory, capture_output=True, text=True, timeout=60, check=False)  # noqa: S603 - our own command
+    done = subprocess.run(words, cwd=directory, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stderr == ""
     return done.stdout

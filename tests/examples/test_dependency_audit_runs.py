@@ -122,7 +122,7 @@ def killed_when(line: str, data: Path, inputs: Sequence[str]) -> None:
     """Start a run on the command line and kill the process as soon as it prints this."""
     arguments = ["run", str(WORKFLOW), "--app", APPLICATION, "--data", str(data)]
     arguments += [word for each in inputs for word in ("--set", f"input.{each}")]
-    with subprocess.Popen([*RUNLINE, *arguments], cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603 - our own command
+    with subprocess.Popen([*RUNLINE, *arguments], cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         printed = []
         for each in process.stdout:
@@ -135,7 +135,7 @@ def killed_when(line: str, data: Path, inputs: Sequence[str]) -> None:
 
 
 def called(*words: str) -> str:
-    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=False)  # noqa: S603 - our own command
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 

@@ -63,7 +63,7 @@ async def main(directory: Path, runs: int) -> None:
             view = engine._executor._partitions[0].view
             assert view is not None
             # Started, but not acknowledged before the kill; those that were only created stay as they are.
-            while any(state.started for state in view.runs.values()):
+            while any(state.started for state in view.runs.values()):  # noqa: ASYNC110 - there is no event outside
                 await asyncio.sleep(0.01)
             return
 

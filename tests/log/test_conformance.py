@@ -239,7 +239,7 @@ async def test_a_reader_sees_only_its_own_partition(open_log: OpenLog) -> None:
 async def test_several_readers_at_their_own_pace_all_see_everything_in_order(open_log: OpenLog) -> None:
     log = await open_log()
     seed = 20_261_122
-    print("seed", seed)  # noqa: T201 a failing test shows its seed
+    print("seed", seed)
     chance = random.Random(seed)
     await fill(log, 50)
 

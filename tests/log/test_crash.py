@@ -28,7 +28,7 @@ def appender(
     directory: Path, durability: Durability, seed: int, until: str = "open"
 ) -> Iterator[subprocess.Popen[str]]:
     """Start the program and wait until it is `opening` or has the log `open`."""
-    with subprocess.Popen(  # noqa: S603 our own program
+    with subprocess.Popen(
         [sys.executable, appending.__file__, str(directory), str(PARTITIONS), durability, str(seed)],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         stdin=subprocess.PIPE,
@@ -75,7 +75,7 @@ def check(found: dict[int, list[LogRecord]], acknowledged: Acknowledged) -> None
 @pytest.mark.parametrize("durability", ["fsync", "process"])
 async def test_a_killed_writer_loses_nothing_that_it_acknowledged(tmp_path: Path, durability: Durability) -> None:
     seed = 42
-    print("seed", seed)  # noqa: T201 a failing test shows its seed
+    print("seed", seed)
     chance = random.Random(seed)
     acknowledged: Acknowledged = {}
     for kill in range(12):

@@ -201,7 +201,7 @@ async def test_a_damaged_log_gives_all_or_says_so(
             else:
                 assert found == content, (name, seed)
             shutil.rmtree(copy)
-    print(refused)  # noqa: T201 shows which damage was noticed when the next line fails
+    print(refused)
     if not tail_may_be_lost:
         assert {name for name in DAMAGES if name not in refused} <= HARMLESS_AT_TIMES
 

@@ -52,7 +52,7 @@ async def test_a_full_disk_fails_appends_by_name_and_the_log_goes_on_when_there_
 
 
 def test_a_limit_on_file_sizes_fails_appends_by_name_and_the_log_goes_on_without_it(tmp_path: Path) -> None:
-    done = subprocess.run(  # noqa: S603 our own program
+    done = subprocess.run(
         [sys.executable, filling.__file__, str(tmp_path / "log")],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
@@ -113,10 +113,32 @@ async def test_a_failed_sync_leaves_the_outcome_to_the_log_and_offsets_without_a
     # Both had reached the store; their writers were told that the outcome is unknown.
     assert await log.append(EVENTS, 0, record(3)) == 3
     assert [one.value for one in await log.read(EVENTS, 0, 0, 9)] == [b"0", b"1", b"2", b"3"]
-    seen += [one.value for one in await following]
-    while len(seen) < 4:
-        seen += [one.value for one in await reader.next()]
+    async with asyncio.timeout(20):
+        seen += [one.value for one in await following]
+        while len(seen) < 4:
+            seen += [one.value for one in await reader.next()]
     assert seen == [b"0", b"1", b"2", b"3"]
+    await log.close()
+
+
+async def test_what_a_failed_group_left_in_other_partitions_is_shown_when_the_log_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = await EmbeddedLog.open(tmp_path)
+    waiting = asyncio.ensure_future(log.reader(COMMANDS, 0, 0).next())
+
+    def fail(_: RocksStore) -> None:
+        raise StoreError("a planted failure")
+
+    with monkeypatch.context() as planted:
+        planted.setattr(RocksStore, "flush", fail)
+        with pytest.raises(LogError):
+            await log.append(COMMANDS, 0, record(0))
+    assert not waiting.done()
+    assert await log.append(EVENTS, 0, record(1)) == 0
+    async with asyncio.timeout(20):
+        assert [one.value for one in await waiting] == [b"0"]
+    assert await log.ends(COMMANDS, 0) == Ends(0, 1)
     await log.close()
 
 

@@ -89,7 +89,7 @@ def test_what_was_written_survives_reopening_with_and_without_a_close(tmp_path: 
         "store = RocksStore.open(Path(sys.argv[1]), ['one'])\n"
         "batch = store.batch(); batch.put('one', b'from', b'another process'); store.write(batch); os._exit(9)"
     )
-    done = subprocess.run([sys.executable, "-c", program, str(tmp_path)], cwd=Path(__file__).parents[2], check=False)  # noqa: S603 our own program
+    done = subprocess.run([sys.executable, "-c", program, str(tmp_path)], cwd=Path(__file__).parents[2], check=False)
     assert done.returncode == 9
     for turn in range(3):
         store = RocksStore.open(tmp_path, FAMILIES)
@@ -249,7 +249,7 @@ store.close()
 """
     if not Path("/proc/self/statm").exists():
         pytest.skip("this system does not say how much memory is resident")
-    done = subprocess.run(  # noqa: S603 our own program
+    done = subprocess.run(
         [sys.executable, "-c", program, str(tmp_path)],
         cwd=Path(__file__).parents[2],
         capture_output=True,

@@ -86,7 +86,7 @@ def test_an_integer_and_a_float_are_different_configurations() -> None:
 def test_a_definition_cannot_be_changed() -> None:
     definition = model()
     with pytest.raises(ValidationError, match="frozen"):
-        definition.name = "B"  # type: ignore[misc]
+        definition.name = "B"
 
 
 def test_python_names_the_source_of_a_connection() -> None:

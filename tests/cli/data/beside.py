@@ -1,5 +1,5 @@
 """An application beside a workflow file; it must never be imported unasked."""
 
-raise AssertionError("imported without being asked for")
-
 registry = None
+
+raise AssertionError("imported without being asked for")
