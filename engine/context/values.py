@@ -7,9 +7,11 @@ The order of names in an object has no meaning.
 
 from collections.abc import Sequence
 from enum import Enum
-from typing import Final, Literal, TypedDict
+from typing import Final, Literal
 
-Wire = None | bool | int | float | str | list["Wire"] | dict[str, "Wire"]
+from typing_extensions import TypeAliasType, TypedDict
+
+Wire = TypeAliasType("Wire", "bool | int | float | str | list[Wire] | dict[str, Wire] | None")
 WireObject = dict[str, Wire]
 WireList = list[Wire]
 Segments = list[str | int]

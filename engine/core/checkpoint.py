@@ -1,9 +1,9 @@
 """Checkpoints: the state of a partition at one instant, as parts of bounded size for its own log."""
 
 from collections.abc import Iterator, Mapping
-from typing import TypedDict
 
 import orjson
+from typing_extensions import TypedDict
 
 from engine.context.values import WireObject
 from engine.core.events import Error

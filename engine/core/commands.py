@@ -56,7 +56,7 @@ class CancelRun(_Command):
 
 Command = CreateRun | StartRun | CancelRun
 
-_ADAPTER: TypeAdapter[Command] = TypeAdapter(Annotated[Command, Field(discriminator="type")])
+ADAPTER: TypeAdapter[Command] = TypeAdapter(Annotated[Command, Field(discriminator="type")])
 
 
 def encode(command: Command) -> bytes:
@@ -69,7 +69,7 @@ def decode(value: bytes) -> Command | Rejection:
     if len(value) > RECORD_BYTES_MAX:
         return Rejection(OVERSIZED, f"expected at most {RECORD_BYTES_MAX} bytes, but found {len(value)}")
     try:
-        command = _ADAPTER.validate_python(orjson.loads(value))
+        command = ADAPTER.validate_python(orjson.loads(value))
         if isinstance(command, StartRun):
             check_wire(context_of(command), unknown_types=True)
     except ValidationError as error:

@@ -4,7 +4,9 @@ Plain JSON objects with a `type`; a reader may rely on the fields named here and
 Times are not in the events: all events of a commit happened at the commit's time.
 """
 
-from typing import Final, Literal, NotRequired, TypedDict
+from typing import Final, Literal, NotRequired
+
+from typing_extensions import TypedDict
 
 from engine.context.values import Change, WireObject
 

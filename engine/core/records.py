@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
-from typing import Final, NamedTuple, TypedDict
+from typing import Final, NamedTuple
 
 import orjson
+from typing_extensions import TypedDict
 
 from engine.core.events import Event
 from engine.errors import LogDamagedError
