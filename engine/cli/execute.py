@@ -220,10 +220,12 @@ def print_report(output: Output, run: Run, traces: list[Trace]) -> None:
 
 
 def _application_hint(file: Path, options: EngineOptions) -> str:
+    if options.load().settings.app is not None:
+        return ""
     beside = file.with_suffix(".py")
-    if options.load().settings.app is not None or not beside.is_file():
-        return ""
     # Looked at as text: importing it would run it, which nobody asked for.
-    if not re.search(r"^registry\b.*=", beside.read_text(encoding="utf-8", errors="replace"), re.MULTILINE):
-        return ""
-    return f"{beside} stands beside it; if that is its application, add --app {shlex.quote(f'{beside}:registry')}"
+    if beside.is_file() and re.search(
+        r"^registry\b.*=", beside.read_text(encoding="utf-8", errors="replace"), re.MULTILINE
+    ):
+        return f"{beside} stands beside it; if that is its application, add --app {shlex.quote(f'{beside}:registry')}"
+    return "functions come from an application; if it has one, add --app module:attribute"
