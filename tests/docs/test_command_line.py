@@ -1,0 +1,193 @@
+"""The page about the command line shows what the command line does."""
+
+import asyncio
+import re
+import tomllib
+from dataclasses import fields
+from pathlib import Path
+
+import orjson
+import pytest
+from cyclopts import App
+
+from engine.cli.app import invoke, make_app
+from engine.cli.exit_codes import OPERATING, RUN_FAILED, SIGNALLED, SUCCESS, USAGE
+from engine.log.embedded import EmbeddedLog
+from engine.run import Run, RunError, Trace
+from engine.settings import Settings
+from tests.docs.console import Session, Step, steps
+from tests.docs.pages import COMMAND_LINE, blocks, marked, table, words, write_files
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    """Return a directory with the files that the pages show."""
+    made = tmp_path / "work"
+    made.mkdir()
+    write_files(made)
+    return made
+
+
+@pytest.fixture
+def session(directory: Path, tmp_path: Path) -> Session:
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    return Session(directory, programs)
+
+
+def commands() -> dict[str, App]:
+    app = make_app()
+    return {name: app[name] for name in app if not name.startswith("-")}
+
+
+def options(command: App) -> set[str]:
+    found = command.assemble_argument_collection(parse_docstring=False)
+    return {name for argument in found for name in argument.names if name.startswith("--")}
+
+
+def test_every_command_shown_prints_what_is_shown(session: Session) -> None:
+    found = [step for block in blocks(COMMAND_LINE, "console") for step in steps(block.text, block.line)]
+    assert len(found) > 20
+    for step in found:
+        session.check(step)
+
+
+def test_every_command_is_shown_at_work() -> None:
+    shown = "\n".join(block.text for block in blocks(COMMAND_LINE, "console"))
+    used = set(re.findall(r"runline ([a-z]+)", shown))
+    assert set(commands()) <= used
+
+
+def test_the_comparison_finds_what_differs(tmp_path: Path) -> None:
+    session = Session(tmp_path, tmp_path)
+    first, second = "01a20523-f0d9-7e87-9b7c-ee15d47e1dac", "01a20524-f0d9-7e87-9b7c-ee15d47e1dac"
+    other = "0199aaaa-f0d9-7e87-9b7c-ee15d47e1dac"
+    session.compare(Step("a", [f"run {first} after 2 ms", "..."], 1), f"run {other} after 1.4 s\nand\nmore\n")
+    session.compare(Step("b", [f"{first}"], 1), f"{other}\n")
+    for shown, printed in [
+        ([first], f"{second}\n"),
+        (["one", "three"], "one\ntwo\nthree\n"),
+        (["a ... c"], "a b\n"),
+        (["after 2 ms"], "after 2 minutes\n"),
+        ([], "something\n"),
+    ]:
+        with pytest.raises(AssertionError, match="the page shows"):
+            session.compare(Step("c", shown, 1), printed)
+
+
+def test_the_table_of_commands_has_every_command_and_its_arguments() -> None:
+    rows = table(COMMAND_LINE, "| command | what it does | executes nodes |")
+    shown = {re.split(r"[\s\[]", words(row[0])[0])[0] for row in rows}
+    assert shown == set(commands())
+
+
+def test_the_table_of_options_has_every_option_of_every_command() -> None:
+    known = {option for command in commands().values() for option in options(command)} - {"--help", "--version"}
+    rows = table(COMMAND_LINE, "| option | meaning |")
+    assert {words(row[0])[0] for row in rows} == known
+    for row in rows:
+        (option,) = words(row[0])
+        takes = {name for name, command in commands().items() if option in options(command)}
+        named = re.match(r"of (.*?)[:,]", row[1])
+        if named:
+            assert takes == set(words(named[1])), option
+        else:
+            assert len(takes) > 2, option
+    assert "--help" in COMMAND_LINE.read_text(encoding="utf-8")
+    assert "--version" in COMMAND_LINE.read_text(encoding="utf-8")
+
+
+def test_the_table_of_settings_has_every_setting_and_its_default() -> None:
+    rows = table(COMMAND_LINE, "| setting | argument | environment | unless given |")
+    assert [row[0] for row in rows] == [f"`{name}`" for name in Settings.model_fields]
+    for (_, argument, variable, given), (name, field) in zip(rows, Settings.model_fields.items(), strict=True):
+        assert argument == f"`--{name.replace('_', '-')}`"
+        assert variable == f"`RUNLINE_{name.upper()}`"
+        assert given.strip("`") == ("none" if field.default is None else str(field.default))
+
+
+def test_the_settings_file_shown_is_one() -> None:
+    (block,) = blocks(COMMAND_LINE, "toml")
+    assert Settings.model_validate(tomllib.loads(block.text)).app == "shop.py:registry"
+
+
+def test_the_table_of_exit_codes_has_every_exit_code() -> None:
+    shown = [row[0] for row in table(COMMAND_LINE, "| code | meaning |")]
+    assert shown == [*map(str, (SUCCESS, RUN_FAILED, USAGE, OPERATING)), f"{SIGNALLED} + n"]
+
+
+async def test_a_second_writer_is_refused_in_these_words(session: Session, directory: Path) -> None:
+    log = await EmbeddedLog.open(directory / "data")
+    try:
+        shown = marked(COMMAND_LINE, "locked").splitlines()
+        for command in ("run order.yaml --app shop.py:registry", "wait", "create order", "publish order.yaml"):
+            await asyncio.to_thread(session.check, Step(f"runline {command}", shown, 0))
+        await asyncio.to_thread(session.check, Step("runline runs", ["no runs"], 0))
+    finally:
+        await log.close()
+
+
+def keys_shown(of: str) -> set[str]:
+    (found,) = [row[1] for row in table(COMMAND_LINE, "| of | keys |") if row[0] == of]
+    return set(words(found))
+
+
+def test_the_keys_of_runs_and_traces_are_those_shown() -> None:
+    named = {"input_context": "input", "output_context": "output"}
+    assert keys_shown("a run") == {named.get(field.name, field.name) for field in fields(Run)}
+    assert keys_shown("a trace") == {named.get(field.name, field.name) for field in fields(Trace)}
+    assert keys_shown("a run's or trace's `error`") == {field.name for field in fields(RunError)}
+
+
+def test_the_keys_of_every_document_are_those_shown(
+    directory: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(directory)
+    monkeypatch.setenv("RUNLINE_DURABILITY", "process")
+    rows = {row[0]: words(row[1]) for row in table(COMMAND_LINE, "| command | keys |")}
+
+    def call(*arguments: str) -> dict[str, object]:
+        invoke([*arguments, "--json"])
+        document: dict[str, object] = orjson.loads(capsys.readouterr().out)
+        return document
+
+    app = ("--app", "shop.py:registry")
+    order = ("--set", "order.number=1", "--set", "order.lines=[]")
+    ran, published, created = (
+        call("run", "order.yaml", *app, *order),
+        call("publish", "order.yaml"),
+        call("create", "order"),
+    )
+    run_id = str(created["run_id"])
+    waited = call("wait")
+    started = call("start", run_id, *app, *order)
+    documents = {
+        "`run`, `start`, `wait RUN`, `show`": [ran, started, call("wait", run_id), call("show", run_id)],
+        "`wait`": [waited],
+        "`publish`": [published],
+        "`create`": [created],
+        "`cancel`": [call("cancel", str(call("create", "order")["run_id"]))],
+        "`runs`": [call("runs")],
+        "`validate`": [call("validate", "order.yaml"), (wrong := call("validate", "wrong.yaml"))],
+        "`doctor`": [doctor := call("doctor")],
+        "`config`": [config := call("config")],
+        "every command that goes wrong": [error := call("show", "0")],
+    }
+    assert list(rows) == list(documents)
+    for command, found in documents.items():
+        for document in found:
+            assert list(document) == rows[command], command
+    assert keys(wrong["findings"]) == keys_shown("one of `findings`")
+    assert keys(doctor["checks"]) == keys_shown("one of `checks`")
+    assert keys(waited["left"]) == keys_shown("one of `left`")
+    assert keys(error["error"]) == keys_shown("`error`")
+    settings = config["settings"]
+    assert isinstance(settings, dict)
+    assert keys(settings["data"]) == keys_shown("one of `settings`")
+
+
+def keys(found: object) -> set[str]:
+    """Return the keys of an object, or of the first of a list."""
+    first = found[0] if isinstance(found, list) else found
+    assert isinstance(first, dict)
+    return set(first)
