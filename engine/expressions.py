@@ -106,7 +106,8 @@ def _compiled(expression: str) -> "Node":
     except exceptions.IncompleteExpressionError as error:
         raise _syntax(expression, len(expression), "more, found the end") from error
     except exceptions.LexerError as error:
-        raise _syntax(expression, error.lexer_position, "a JMESPath token", error.message) from error
+        found = f"found {error.message[:1].lower()}{error.message[1:]}"
+        raise _syntax(expression, error.lexer_position, "JMESPath", found) from error
     except exceptions.ParseError as error:
         raise _syntax(expression, error.lex_position, "JMESPath", _parse_problem(error)) from error
     except Exception as error:

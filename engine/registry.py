@@ -137,7 +137,7 @@ def _find(entries: dict[str, EntryT], name: str, kind: str, hint: str) -> EntryT
     entry = entries.get(name)
     if entry is None:
         raise RegistryError(
-            f"No {kind} '{name}' is registered{suggest(name, entries)}; there are: {listed(entries)}.", hint=hint
+            f"No {kind} '{name}' is registered; there are: {listed(entries)}{suggest(name, entries) or '.'}", hint=hint
         )
     return entry
 

@@ -58,7 +58,9 @@ def check_directory(directory: Path) -> Check:
             file.write(b"runline")
     except OSError as error:
         return Check("directory", ok=False, found=f"{place} cannot be written: {error.strerror}")
-    return Check("directory", ok=True, found=f"{directory} {'is writable' if place == directory else 'can be made'}")
+    return Check(
+        "directory", ok=True, found=f"{directory} {'is writable' if place == directory.absolute() else 'can be made'}"
+    )
 
 
 def check_lock(directory: Path) -> Check:

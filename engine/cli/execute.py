@@ -40,7 +40,12 @@ _Set = Annotated[
     Parameter(name="--set", negative="", help="path=value of the initial context; the value is JSON, else a text"),
 ]
 _Context = Annotated[
-    Path | None, Parameter(name="--context", help="The initial context: a JSON or YAML file, or - for JSON on stdin")
+    Path | None,
+    Parameter(
+        name="--context",
+        allow_leading_hyphen=True,
+        help="The initial context: a JSON or YAML file, or - for JSON on stdin",
+    ),
 ]
 
 

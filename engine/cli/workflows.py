@@ -30,6 +30,6 @@ async def find_workflow_id(log: Log, text: str) -> str:
         return catalogue.find_id(text)
     known = [word for workflow in workflows for word in (workflow.id, workflow.name)]
     raise WorkflowNotFoundError(
-        f"Expected the id or name of a published workflow, but no workflow has {text!r}{suggest(text, known)}.",
+        f"Expected the id or name of a published workflow, but no workflow has {text!r}{suggest(text, known) or '.'}",
         hint="Publish it first: runline publish FILE.",
     )

@@ -3,11 +3,11 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Final, NoReturn
 
 from engine.errors import ClosedError, LogError
 from engine.log.embedded.acknowledged import Promises, read_promises
-from engine.log.embedded.failures import ACCESS_HINT, from_store
+from engine.log.embedded.failures import from_store
 from engine.log.embedded.opening import FAMILIES, STORE, check_identity, partitions_of_log, partitions_promised
 from engine.log.embedded.partition import Partition
 from engine.log.embedded.records import StoredRecords
@@ -16,6 +16,8 @@ from engine.log.place import check_offset, place_unknown
 from engine.log.port import Ends, LogRecord, Reader, Record
 from engine.store.errors import StoreError
 from engine.store.rocks import RocksStore
+
+_NONE_HINT: Final = "Name the directory of a log; one is made when something is written."
 
 
 class ReadOnlyLog:
@@ -105,7 +107,7 @@ class ReadOnlyLog:
     def _promises(self) -> Promises:
         promises = read_promises(self._directory)
         if promises is None:
-            raise LogError(f"expected an embedded log in {self._directory}, but there is none.", hint=ACCESS_HINT)
+            raise LogError(f"expected an embedded log in {self._directory}, but there is none.", hint=_NONE_HINT)
         return promises
 
     def _take_over(self, promises: Promises) -> None:
