@@ -32,12 +32,15 @@ def difference(before: WireObject, after: WireObject) -> list[Change]:
     changes: list[Change] = []
     if before is not after:
         _objects(before, after, (), changes)
-        _shorten(changes, 0, (), after)
+        if len(changes) > _FEW:
+            _shorten(changes, 0, (), after)
     return changes
 
 
 def _objects(before: WireObject, after: WireObject, path: tuple[str | int, ...], changes: list[Change]) -> None:
-    changes.extend({"op": "remove", "path": [*path, name]} for name in before if name not in after)
+    for name in before:
+        if name not in after:
+            changes.append({"op": "remove", "path": [*path, name]})  # noqa: PERF401 - mostly there is none
     for name, new in after.items():
         old = before.get(name, MISSING)
         if old is new:
@@ -61,7 +64,8 @@ def _values(old: Wire, new: Wire, path: tuple[str | int, ...], changes: list[Cha
         changes.extend({"op": "set", "path": [*path, i], "value": new[i]} for i in range(len(old), len(new)))
     elif not same(old, new):
         changes.append({"op": "set", "path": [*path], "value": new})
-    _shorten(changes, start, path, new)
+    if len(changes) - start > _FEW:
+        _shorten(changes, start, path, new)
 
 
 def _grew(old: WireList, new: WireList) -> bool:
@@ -70,10 +74,9 @@ def _grew(old: WireList, new: WireList) -> bool:
 
 def _shorten(changes: list[Change], start: int, path: Path, value: Wire) -> None:
     """Replace the changes from `start` on by one that sets the whole container, when that takes fewer bytes."""
-    if len(changes) - start > _FEW:
-        whole: Change = {"op": "set", "path": [*path], "value": value}
-        if len(orjson.dumps([whole])) < len(orjson.dumps(changes[start:])):
-            changes[start:] = [whole]
+    whole: Change = {"op": "set", "path": [*path], "value": value}
+    if len(orjson.dumps([whole])) < len(orjson.dumps(changes[start:])):
+        changes[start:] = [whole]
 
 
 def same(one: Wire, other: Wire) -> bool:

@@ -147,9 +147,13 @@ class _Checker:
     def _object(self, found: dict[object, object], depth: int, *, plain: bool) -> None:
         self._enter(len(found), depth)
         for name, item in found.items():
-            if error := name_error(name, self._path):
+            # Most names and texts are short ASCII: not worth a call each.
+            if (type(name) is not str or name == TYPE or not name.isascii()) and (
+                error := name_error(name, self._path)
+            ):
                 raise error
-            self._inner(cast("str", name), item, depth, plain=plain)
+            if type(item) is not str or not item.isascii():
+                self._inner(cast("str", name), item, depth, plain=plain)
 
     def _inner(self, segment: str | int, item: object, depth: int, *, plain: bool) -> None:
         self._path.append(segment)

@@ -103,7 +103,7 @@ def _trace_started(state: RunState, event: TraceStarted, time: str) -> None:
     if attempt == 1:
         trace = OpenTrace(number, event["node"], event["node_type"], event["title"], 1, executor, time)
         state.ready = None
-        state.open = (*state.open, trace)
+        state.open = (*state.open, trace) if state.open else (trace,)
         state.traces = number
     else:
         state.open = tuple(

@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Awaitable, Iterable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from engine.context.values import WireObject
 from engine.errors import RegistryError, RunlineError
@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from engine.call import Call
     from engine.context import ContextObject
     from engine.registry import Registry
+
+
+_WORK: Final = Work()
 
 
 class FunctionResultError(RunlineError):
@@ -47,7 +50,7 @@ class Code(NodeType[CodeConfiguration]):
 
     def decide(self, configuration: CodeConfiguration, context: WireObject) -> Work:  # noqa: ARG002 - the same for all
         """Ask for the function to be called."""
-        return Work()
+        return _WORK
 
     async def execute(self, configuration: CodeConfiguration, context: "ContextObject", call: "Call") -> str:
         """Call the function, in a thread unless it is async, and set the changes it returns, in order.
