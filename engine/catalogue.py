@@ -1,5 +1,6 @@
 """The catalogue: every published workflow version, read from the log, and made ready to run."""
 
+import logging
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -7,11 +8,13 @@ from pydantic import JsonValue, ValidationError
 
 from engine.context.values import WireObject
 from engine.core.plan import Plan, PlannedNode
-from engine.errors import LogDamagedError, RegistryError, WorkflowAmbiguousError, WorkflowNotFoundError
+from engine.errors import RegistryError, WorkflowAmbiguousError, WorkflowNotFoundError
 from engine.log.port import WORKFLOWS, Log, Record
 from engine.nodes.node_type import Configuration, NodeType, Step, Work
 from engine.registry import Registry
 from engine.workflow.definition import WorkflowDefinition
+
+_LOGGER = logging.getLogger("runline.catalogue")
 
 _READ_AT_ONCE = 500
 
@@ -37,21 +40,22 @@ class Catalogue:
         self._plans: dict[str, Plan] = {}
 
     async def refresh(self) -> None:
-        """Read what was published since the last time.
-
-        Raises:
-            LogDamagedError: A record is no workflow definition.
-        """
+        """Read what was published since the last time; what is no definition is passed over, loudly."""
         while True:
             records = await self._log.read(WORKFLOWS, 0, self._position, _READ_AT_ONCE)
             for record in records:
-                try:
-                    self._add(WorkflowDefinition.from_canonical(record.value))
-                except ValidationError as error:
-                    raise LogDamagedError(
-                        f"expected a workflow definition at offset {record.offset} of {WORKFLOWS}, but {error}"
-                    ) from error
                 self._position = record.offset + 1
+                try:
+                    definition = WorkflowDefinition.from_canonical(record.value)
+                    problem = _graph_problem(definition)
+                except ValidationError as error:
+                    problem = str(error)
+                else:
+                    if not problem:
+                        self._add(definition)
+                        continue
+                # Whoever wrote it did not publish it through `publish`; the other workflows have nothing to do with it.
+                _LOGGER.error("No workflow definition at offset %d of %s: %s", record.offset, WORKFLOWS, problem)
             if not records:
                 return
 
@@ -122,12 +126,13 @@ class Catalogue:
         """Return the plan of a version, or of a workflow's newest one; None when it was not published."""
         if version is None:
             version = self._newest.get(workflow_id or "")
+        plan = self._plans.get(version or "")
+        if plan is not None and workflow_id in (None, plan.workflow):
+            return plan
         definition = self._definitions.get(version or "")
         if definition is None or version is None or workflow_id not in (None, definition.id):
             return None
-        plan = self._plans.get(version)
-        if plan is None:
-            plan = self._plans[version] = plan_of(definition, self._registry)
+        plan = self._plans[version] = plan_of(definition, self._registry)
         return plan
 
     def _add(self, definition: WorkflowDefinition) -> None:
@@ -150,7 +155,8 @@ def plan_of(definition: WorkflowDefinition, registry: Registry) -> Plan:
         if node.type == "start":
             start = node.id
         node_type, configuration, missing = _resolve(node.type, node.configuration, registry)
-        nodes[node.id] = PlannedNode(node.id, node.title, node_type, configuration, targets[node.id], missing)
+        outputs = tuple(node_type.outputs(configuration))
+        nodes[node.id] = PlannedNode(node.id, node.title, node_type, configuration, outputs, targets[node.id], missing)
     return Plan(
         definition.id,
         definition.version,
@@ -167,10 +173,23 @@ def _resolve(
     try:
         node_type = registry.find_node_type(name)
         configuration = node_type.configure(given)
+        problems = [problem.message for problem in node_type.check(configuration, registry)]
+        node_type.outputs(configuration)
     except (RegistryError, ValidationError) as error:
         return _Unregistered(name), Configuration(), str(error)
-    problems = [problem.message for problem in node_type.check(configuration, registry)]
+    except Exception as error:  # noqa: BLE001 - a node type may come from anywhere; its mistake concerns its own nodes
+        return _Unregistered(name), Configuration(), f"node type {name} cannot be set up: {error!r}"
     return node_type, configuration, "; ".join(problems)
+
+
+def _graph_problem(definition: WorkflowDefinition) -> str:
+    """Return what keeps a definition from being planned at all, or an empty text."""
+    nodes = {node.id for node in definition.nodes}
+    starts = sum(node.type == "start" for node in definition.nodes)
+    if starts != 1 or len(nodes) != len(definition.nodes):
+        return f"expected one start and different node ids, but found {starts} and {len(definition.nodes)} nodes"
+    loose = [each for each in definition.connections if each.source not in nodes or each.to not in nodes]
+    return f"expected connections between nodes, but found {loose[0]!r}" if loose else ""
 
 
 class _Unregistered(NodeType[Configuration]):

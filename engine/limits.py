@@ -98,7 +98,7 @@ STORE_MARGIN_BYTES: Final = 1024 * 1024
 """Bytes that must be free, besides what a recovery writes, before a store that was full is written again."""
 STORE_FILES_OPEN_MAX: Final = 256
 """Table files that one store keeps open."""
-PROGRESS_DRAIN_SECONDS: Final = 5.0
-"""How long closing waits for progress services to catch up."""
+DRAIN_SECONDS: Final = 5.0
+"""How long closing waits for what is on its way, and then for progress services to catch up."""
 DISK_FREE_BYTES_MIN: Final = 256 * 1024 * 1024
 """Free bytes of the log's disk below which `runline doctor` warns."""

@@ -11,12 +11,14 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol, TypeVar
 
 from engine.change import Change, changes_of
+from engine.core.view import View
 from engine.errors import ClosedError, RunlineError
 from engine.executor.beginning import begin
 from engine.executor.threads import Threads
 from engine.limits import (
+    DRAIN_SECONDS,
+    FENCE_RETRY_SECONDS_MAX,
     PROGRESS_ATTEMPTS_MAX,
-    PROGRESS_DRAIN_SECONDS,
     PROGRESS_RETRY_SECONDS,
     PROGRESS_STALL_SECONDS,
 )
@@ -24,6 +26,9 @@ from engine.log.port import EVENTS, Log
 from engine.run import Run, Trace
 
 _LOGGER = logging.getLogger("runline.progress")
+
+_FOLD_AT_ONCE = 500
+"""Records read at once while catching up without calling the service."""
 
 Place = tuple[int, int]
 """Where a change stands: the commit's offset and the event's index in it."""
@@ -77,7 +82,7 @@ class ProgressHost:
         ends = [(await self._log.ends(EVENTS, follower.partition)).end for follower in self._followers]
         caught_up = asyncio.gather(*(follower.reach(end) for follower, end in zip(self._followers, ends, strict=True)))
         try:
-            async with asyncio.timeout(PROGRESS_DRAIN_SECONDS):
+            async with asyncio.timeout(DRAIN_SECONDS):
                 await caught_up
         except TimeoutError:
             for follower, end in zip(self._followers, ends, strict=True):
@@ -103,6 +108,7 @@ class _Follower:
         self.partition = partition
         self.name = type(service).__name__
         self.position = 0
+        self._view = View()
         self._log = log
         self._before = before
         self._run_progress = _awaitable(service.run_progress, threads)
@@ -113,17 +119,32 @@ class _Follower:
 
     async def begin(self) -> None:
         """Fold what is on the log now, without calling the service."""
-        self._view = (await begin(self._log, self.partition)).view
-        end = (await self._log.ends(EVENTS, self.partition)).end
-        while self._view.position < end:
-            for record in await self._log.read(EVENTS, self.partition, self._view.position, end - self._view.position):
-                self._view.fold(record)
-        self._move((end, 0))
-        self.position = end
+        self.position = (await self._log.ends(EVENTS, self.partition)).end
+        await self._fold_up_to(self.position)
+        self._move((self.position, 0))
 
     async def run(self) -> None:
         """Call the service with one change after the other, for ever."""
-        reader = self._log.reader(EVENTS, self.partition, self._view.position)
+        delay = PROGRESS_RETRY_SECONDS
+        try:
+            while True:
+                before = self.position
+                try:
+                    await self._follow()
+                except ClosedError:
+                    return
+                except RunlineError as error:
+                    _LOGGER.error("Progress service %s cannot follow the log: %s", self.name, error)  # noqa: TRY400 - the text says it all
+                delay = PROGRESS_RETRY_SECONDS if self.position > before else min(delay * 2, FENCE_RETRY_SECONDS_MAX)
+                await asyncio.sleep(delay)
+        finally:
+            # Nobody waits for a service that has stopped.
+            self._move((2**63, 0))
+
+    async def _follow(self) -> None:
+        if self._view.position != self.position:
+            await self._fold_up_to(self.position)
+        reader = self._log.reader(EVENTS, self.partition, self.position)
         try:
             while True:
                 for record in await reader.next():
@@ -133,14 +154,15 @@ class _Follower:
                             await self._deliver((record.offset, index), change)
                     self.position = record.offset + 1
                     self._move((self.position, 0))
-        except ClosedError:
-            return
-        except RunlineError as error:
-            _LOGGER.error("Progress service %s stops: %s", self.name, error)  # noqa: TRY400 - the text says it all
         finally:
             reader.close()
-            # Nobody waits for a service that has stopped.
-            self._move((2**63, 0))
+
+    async def _fold_up_to(self, position: int) -> None:
+        self._view = (await begin(self._log, self.partition, before=position)).view
+        while self._view.position < position:
+            count = min(_FOLD_AT_ONCE, position - self._view.position)
+            for record in await self._log.read(EVENTS, self.partition, self._view.position, count):
+                self._view.fold(record)
 
     async def reach(self, position: int) -> None:
         """Wait until the service has dealt with everything below this offset."""
@@ -157,7 +179,10 @@ class _Follower:
                     await self._run_progress(change.subject)
                 else:
                     await self._trace_progress(change.subject)
-            except Exception:
+            except (Exception, asyncio.CancelledError):
+                task = asyncio.current_task()
+                if task is not None and task.cancelling():
+                    raise
                 last = attempt == PROGRESS_ATTEMPTS_MAX
                 _LOGGER.exception(
                     "Progress service %s failed on event %s, attempt %d of %d%s",

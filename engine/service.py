@@ -81,6 +81,7 @@ class EngineService:
         self._waiters = Waiters()
         self._resources: AsyncExitStack | None = None
         self._thread: _LoopThread | None = None
+        self._looking: asyncio.Task[None] | None = None
 
     @classmethod
     def open(
@@ -151,7 +152,8 @@ class EngineService:
             )
             stack.push_async_callback(self._executor.close)
             stack.callback(self._waiters.close)
-            await self._executor.start()
+            stack.callback(self._stop_looking)
+            await self._executor.start(owned=self._look_again)
             self._loop = asyncio.get_running_loop()
             self._resources = stack.pop_all()
         return self
@@ -404,16 +406,31 @@ class EngineService:
 
     async def _decided(self, command: Command, *, until_end: bool, timeout: float | None = None) -> RunState:
         """Append a command and wait for what becomes of it, or of the run it starts."""
-        waiter = Waiter(command.id, until_end=until_end)
+        waiter = Waiter(command.id, starts=isinstance(command, StartRun), until_end=until_end)
         run_id = command.run
         self._waiters.add(run_id, waiter)
         try:
             partition = partition_of(run_id, self._log.partitions)
             record = Record(run_id, encode(command), {"ce_type": command.type, "ce_id": command.id})
-            self._log.send(COMMANDS, partition, record, waiter.failed)
+            self._log.send(COMMANDS, partition, record, waiter.fail)
             return await _within(waiter, run_id, timeout)
         finally:
             self._waiters.remove(run_id, waiter)
+
+    def _look_again(self) -> None:
+        """After a takeover, look at what waiters may have missed: it lies before the checkpoint that was begun from."""
+        if self._waiters.runs:
+            self._looking = asyncio.create_task(self._look_at_histories())
+
+    async def _look_at_histories(self) -> None:
+        for run_id in self._waiters.runs:
+            if self._executor.state(run_id) is None:
+                for accepted in await read_history(self._log, run_id):
+                    self._waiters.accepted(accepted)
+
+    def _stop_looking(self) -> None:
+        if self._looking is not None:
+            self._looking.cancel()
 
 
 async def _within(waiter: Waiter, run_id: str, timeout: float | None) -> RunState:

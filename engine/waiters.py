@@ -9,7 +9,6 @@ from engine.core.view import Accepted
 from engine.errors import (
     ClosedError,
     CommandRefusedError,
-    LogError,
     RunEndedError,
     RunlineError,
     RunNotCreatedError,
@@ -30,19 +29,25 @@ _ERRORS: dict[str, type[RunlineError]] = {
 class Waiter:
     """Waits for one run: for a command to be decided, or on until the run has ended.
 
+    Args:
+        command: The id of the command to wait for first, or None to wait for the run alone.
+        starts: Whether the command starts the run: then somebody else's start is an answer too.
+        until_end: Whether to go on waiting until the run has ended.
+
     Attributes:
         future: Gives the run's state; raises when the command is refused or somebody else started the run.
     """
 
-    __slots__ = ("_command", "_until_end", "future")
+    __slots__ = ("_command", "_starts", "_until_end", "future")
 
-    def __init__(self, command: str | None, *, until_end: bool) -> None:
+    def __init__(self, command: str | None, *, starts: bool = False, until_end: bool) -> None:
         self._command = command
+        self._starts = starts
         self._until_end = until_end
         self.future: asyncio.Future[RunState] = asyncio.get_running_loop().create_future()
 
     def accepted(self, accepted: Accepted) -> None:
-        """Look at a commit of the run."""
+        """Look at a commit of the run; looking at one again changes nothing."""
         if self.future.done():
             return
         state = accepted.after
@@ -53,29 +58,29 @@ class Waiter:
 
     def rejected(self, command: str, rejection: Rejection) -> None:
         """Look at a refusal."""
-        if command == self._command and not self.future.done():
-            self.future.set_exception(_error(rejection.code, rejection.reason))
+        if command == self._command:
+            self.fail(_error(rejection.code, rejection.reason))
 
-    def failed(self, error: LogError) -> None:
-        """Hear that the command was not written, or may not have been."""
+    def recognised(self, command: Command) -> None:
+        """Hear that a command changes nothing, because what it asks for was done before."""
+        if command.id == self._command:
+            self.fail(_started_before(command.run))
+
+    def fail(self, error: RunlineError) -> None:
+        """Hear that there will be no answer; also when the command was not written, or may not have been."""
         if not self.future.done():
             self.future.set_exception(error)
 
     def _look_for_command(self, command: str, accepted: Accepted) -> None:
         for event in accepted.value["events"]:
-            by = event.get("command")
-            if by == command:
-                if event["type"] == "command.refused":
-                    self.future.set_exception(_error(event["code"], event["reason"]))
-                    return
+            if event.get("command") == command:
                 self._command = None
-            elif event["type"] == "run.started":
-                self.future.set_exception(
-                    RunNotCreatedError(
-                        f"Expected run {accepted.after.run_id} to be in Created, but somebody else has started it.",
-                        hint="Wait for it with wait_for_workflow_run.",
-                    )
-                )
+                if event["type"] == "command.refused":
+                    self._command = command
+                    self.fail(_error(event["code"], event["reason"]))
+                return
+            if self._starts and event["type"] == "run.started":
+                self.fail(_started_before(accepted.after.run_id))
                 return
 
 
@@ -84,13 +89,20 @@ class Waiters(Listener):
 
     def __init__(self) -> None:
         self._by_run: dict[str, list[Waiter]] = {}
+        self._closed = False
 
     def __len__(self) -> int:
         """Return how many callers wait."""
         return sum(map(len, self._by_run.values()))
 
     def add(self, run_id: str, waiter: Waiter) -> None:
-        """Begin to look at a run's commits on behalf of a waiter."""
+        """Begin to look at a run's commits on behalf of a waiter.
+
+        Raises:
+            ClosedError: The engine was closed: there is nothing to see any more.
+        """
+        if self._closed:
+            raise _closed()
         self._by_run.setdefault(run_id, []).append(waiter)
 
     def remove(self, run_id: str, waiter: Waiter) -> None:
@@ -110,17 +122,34 @@ class Waiters(Listener):
         for waiter in self._by_run.get(command.run, ()):
             waiter.rejected(command.id, rejection)
 
+    def recognised(self, command: Command) -> None:
+        """Tell the run's waiters of a command that changes nothing."""
+        for waiter in self._by_run.get(command.run, ()):
+            waiter.recognised(command)
+
+    @property
+    def runs(self) -> tuple[str, ...]:
+        """The runs that somebody waits for."""
+        return tuple(self._by_run)
+
     def close(self) -> None:
-        """Let every waiter raise ClosedError."""
+        """Let every waiter raise ClosedError, and whoever wants to wait later too."""
+        self._closed = True
         for waiters in self._by_run.values():
             for waiter in waiters:
-                if not waiter.future.done():
-                    waiter.future.set_exception(
-                        ClosedError(
-                            "The engine was closed while this call waited.", hint="The run goes on at the next start."
-                        )
-                    )
+                waiter.fail(_closed())
 
 
 def _error(code: str, reason: str) -> RunlineError:
     return _ERRORS.get(code, CommandRefusedError)(f"{reason[:1].upper()}{reason[1:]}.")
+
+
+def _started_before(run_id: str) -> RunNotCreatedError:
+    return RunNotCreatedError(
+        f"Expected run {run_id} to be in Created, but it was started or ended before.",
+        hint="Wait for it with wait_for_workflow_run.",
+    )
+
+
+def _closed() -> ClosedError:
+    return ClosedError("The engine was closed while this call waited.", hint="The run goes on at the next start.")

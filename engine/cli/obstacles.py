@@ -61,7 +61,7 @@ class OpenRuns:
         for partition in range(self._log.partitions):
             beginning = await begin(self._log, partition)
             self._views.append(beginning.view)
-            self._commands.append(beginning.commands)
+            self._commands.append(beginning.view.commands)
         readers = [self._log.reader(EVENTS, number, view.position) for number, view in enumerate(self._views)]
         work = [self._fold(reader, view) for reader, view in zip(readers, self._views, strict=True)]
         readers.append(self._log.reader(REJECTIONS, 0, 0))

@@ -1,6 +1,7 @@
 """Checkpoints: the state of a partition at one instant, as parts of bounded size for its own log."""
 
 from collections.abc import Iterator, Mapping
+from itertools import islice
 
 import orjson
 from typing_extensions import TypedDict
@@ -49,16 +50,20 @@ def part_values(
         commands: C of the checkpoint, see `PartHeading`.
         clock: T of the checkpoint.
     """
+    # Everything of that one instant is taken now; the caller may let others go on between two parts.
+    states = list(runs.values())
+    kept = dict(ended)
+    for run_id in outlived(kept, commands, clock):
+        del kept[run_id]
     encoded: list[bytes] = []
     size = 0
-    for state in runs.values():
+    for state in states:
         item = orjson.dumps(_encode(state))
         if encoded and size + len(item) > CHECKPOINT_PART_BYTES:
             yield _part(encoded, b"{}")
             encoded, size = [], 0
         encoded.append(item)
         size += len(item)
-    kept = {run_id: decided for run_id, decided in ended.items() if not outlived(run_id, decided, commands, clock)}
     if encoded or not kept:
         yield _part(encoded, b"{}")
     for chunk in _chunks(kept):
@@ -84,9 +89,9 @@ _ENDED_BYTES = 60
 
 def _chunks(ended: Mapping[str, int]) -> Iterator[dict[str, int]]:
     size = CHECKPOINT_PART_BYTES // _ENDED_BYTES
-    items = list(ended.items())
-    for start in range(0, len(items), size):
-        yield dict(items[start : start + size])
+    items = iter(ended.items())
+    while chunk := dict(islice(items, size)):
+        yield chunk
 
 
 def _part(encoded: list[bytes], ended: bytes) -> bytes:

@@ -25,12 +25,12 @@ from engine.core.rejection import (
     WORKFLOW_UNKNOWN,
     Rejection,
 )
+from engine.core.soundness import sound, text
 from engine.core.state import RunState, RunStatus
 from engine.errors import ContextError
 from engine.limits import (
     COMMIT_BYTES_MAX,
     COMMIT_EVENTS_MAX,
-    ERROR_MESSAGE_CHARACTERS_MAX,
     WINDOW_SECONDS,
 )
 from engine.nodes.node_type import Done, Ended, Failed, Work
@@ -44,11 +44,13 @@ class Asked(NamedTuple):
 
     Attributes:
         command: What is asked.
+        value: Its bytes as they came.
         offset: Its offset in `commands`.
         clock: The highest timestamp of `commands` up to and including it, in milliseconds.
     """
 
     command: Command
+    value: bytes
     offset: int
     clock: int
 
@@ -95,7 +97,7 @@ class Decision(NamedTuple):
         causation: The id of the first command that caused them, or an empty text.
         decided: The highest `commands` offset among the inputs that the events decide, or None.
         refused: The refusal that has to be acknowledged before this run goes on, or None.
-        recognised: Offsets of commands that were decided before, or change nothing.
+        recognised: Commands that change nothing: what they ask for was done before.
         left: Inputs for the next commit.
     """
 
@@ -104,7 +106,7 @@ class Decision(NamedTuple):
     causation: str
     decided: int | None
     refused: Refused | None
-    recognised: Sequence[int]
+    recognised: Sequence[Asked]
     left: Sequence[Input]
 
 
@@ -123,7 +125,7 @@ def decide(
     """
     draft = _Draft(state, plan, run_id, time, executor)
     for position, given in enumerate(inputs):
-        if draft.full or draft.ended:
+        if draft.ended or draft.full():
             return draft.decision(None, inputs[position:])
         match given:
             case Asked():
@@ -145,8 +147,14 @@ def decide(
 class _Draft:
     """The events decided so far, and the state they lead to."""
 
+    __slots__ = (
+        "_bytes", "_causation", "_decided", "_events", "_executor", "_plan", "_recognised", "_run_id", "_time",
+        "_types", "ended", "state",
+    )  # fmt: skip
+
     def __init__(self, state: RunState | None, plan: Plan | None, run_id: str, time: str, executor: str) -> None:
         self.state = None if state is None else state.copy()
+        self.ended = state is not None and state.stopped is not None
         self._plan = plan
         self._run_id = run_id
         self._time = time
@@ -156,15 +164,10 @@ class _Draft:
         self._bytes = 0
         self._causation = ""
         self._decided: int | None = None
-        self._recognised: list[int] = []
+        self._recognised: list[Asked] = []
 
-    @property
     def full(self) -> bool:
         return self._bytes > COMMIT_BYTES_MAX or len(self._events) + _EVENTS_PER_STEP > COMMIT_EVENTS_MAX
-
-    @property
-    def ended(self) -> bool:
-        return self.state is not None and self.state.status.terminal
 
     def decision(self, refused: Refused | None, left: Sequence[Input]) -> Decision:
         return Decision(
@@ -205,7 +208,7 @@ class _Draft:
                     if not self._same_workflow(command):
                         self._refuse(asked, self._differs())
                     else:
-                        self._recognised.append(asked.offset)
+                        self._recognised.append(asked)
                         return
                 case StartRun():
                     if self.state.status is RunStatus.CREATED and self._same_workflow(command):
@@ -213,7 +216,7 @@ class _Draft:
                     elif not self._same_workflow(command) or not _same_json(context_of(command), self.state.input):
                         self._refuse(asked, self._not_created())
                     else:
-                        self._recognised.append(asked.offset)
+                        self._recognised.append(asked)
                         return
                 case CancelRun():
                     self._cancel(command)
@@ -313,14 +316,15 @@ class _Draft:
 
     def advance(self) -> None:
         """Enter the next node, and the ones behind it, until work outside is needed or the commit is full."""
-        while self.state is not None and self.state.ready is not None and not self.full:
-            assert self._plan is not None
-            node = self._plan.nodes[self.state.ready]
-            if self.state.traces >= self._plan.node_execution_limit:
+        plan = self._plan
+        while (state := self.state) is not None and state.ready is not None and not self.full():
+            assert plan is not None
+            node = plan.nodes[state.ready]
+            if state.traces >= plan.node_execution_limit:
                 self._end_failed(node.id, Failed("node_execution_limit", self._limit_text()))
                 return
-            number = self.state.traces + 1
-            taken = node.decide(self.state.context)
+            number = state.traces + 1
+            taken = sound(node.decide(state.context))
             if isinstance(taken, Work):
                 if not node.missing:
                     self._add(self._started(node, number, 1, work=True))
@@ -380,6 +384,10 @@ class _Draft:
     ) -> None:
         """Leave a node by an output; a path that leads nowhere ends the run."""
         assert self.state is not None
+        if output is not None and output not in node.outputs:
+            found = f"expected one of the outputs {', '.join(node.outputs)}, but found {output!r}"
+            self._fail(number, node.id, Failed("output_unknown", found))
+            return
         target = None if output is None else node.targets.get(output)
         self._add(_succeeded(number, changes, output, target, message))
         if target is None:
@@ -394,7 +402,8 @@ class _Draft:
         self._events.append(encoded)
         self._types.append(event["type"])
         self._bytes += len(encoded)
-        self.state = step(self.state, event, self._run_id, self._time)
+        self.state = state = step(self.state, event, self._run_id, self._time)
+        self.ended = state.stopped is not None
 
 
 def _succeeded(
@@ -416,7 +425,4 @@ def _same_json(left: Wire, right: Wire) -> bool:
 
 
 def _error(failed: Failed, node: str) -> Error:
-    message = failed.message
-    if len(message) > ERROR_MESSAGE_CHARACTERS_MAX:
-        message = f"{message[:ERROR_MESSAGE_CHARACTERS_MAX]}... (cut from {len(message)} characters)"
-    return {"type": failed.type[:ERROR_MESSAGE_CHARACTERS_MAX], "message": message, "node": node}
+    return {"type": text(failed.type), "message": text(failed.message), "node": node}

@@ -1,10 +1,11 @@
 """A plan: a workflow version made ready to run, with its node types and configurations resolved once."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from engine.context.values import WireObject
-from engine.nodes.node_type import Configuration, Failed, NodeType, Step
+from engine.core.soundness import failed_by
+from engine.nodes.node_type import Configuration, NodeType, Step
 
 
 class PlannedNode(NamedTuple):
@@ -15,6 +16,7 @@ class PlannedNode(NamedTuple):
         title: Its title.
         node_type: What it is.
         configuration: Its checked configuration.
+        outputs: The names of its outputs.
         targets: Output name to the id of the node it leads to.
         missing: Why this process cannot do the node's work (a function that is not registered here), or an empty text.
     """
@@ -23,6 +25,7 @@ class PlannedNode(NamedTuple):
     title: str
     node_type: NodeType[Configuration]
     configuration: Configuration
+    outputs: Sequence[str]
     targets: Mapping[str, str]
     missing: str
 
@@ -31,7 +34,7 @@ class PlannedNode(NamedTuple):
         try:
             return self.node_type.decide(self.configuration, context)
         except Exception as error:  # noqa: BLE001 - a node type may come from anywhere; its mistake fails its node, no more
-            return Failed(type(error).__name__, str(error))
+            return failed_by(error)
 
 
 class Plan(NamedTuple):

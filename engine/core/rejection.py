@@ -10,6 +10,8 @@ RUN_NOT_CREATED: Final = "run_not_created"
 RUN_DIFFERS: Final = "run_differs"
 WORKFLOW_UNKNOWN: Final = "workflow_unknown"
 OUTSIDE_WINDOW: Final = "outside_window"
+WRONG_PARTITION: Final = "wrong_partition"
+RUN_UNREADABLE: Final = "run_unreadable"
 
 
 class Rejection(NamedTuple):

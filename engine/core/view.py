@@ -1,10 +1,13 @@
 """A view of one partition of `events`: which records count, and the state they lead to. The same in every reader."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from engine.core.evolve import evolve
-from engine.core.identity import id_time
+from engine.core.identity import id_floor
 from engine.core.records import (
+    FENCE_KEY,
+    PART_KEY,
     CommitValue,
     PartHeading,
     commit_id,
@@ -13,6 +16,7 @@ from engine.core.records import (
     read_part,
 )
 from engine.core.state import GENESIS, RunState
+from engine.errors import RunlineError
 from engine.limits import WINDOW_SECONDS
 from engine.log.port import LogRecord
 
@@ -43,8 +47,10 @@ class View:
         epoch: The epoch of the last fence, or None before any.
         runs: The state of every open run.
         ended: For every ended run that is remembered, the highest `commands` offset it decided.
+        unreadable: Runs with a commit that this version cannot fold, and why; nothing more is accepted for them here.
         checkpoint: The offset of the first part of the last complete checkpoint, or None.
-        checkpoint_start: Its *f*, or -1.
+        commands: Its C, or 0: below this offset of `commands` everything is decided.
+        clock: Its T, or -1: the highest timestamp of `commands` below C, in milliseconds.
     """
 
     def __init__(self, position: int = 0, epoch: str | None = None) -> None:
@@ -52,27 +58,27 @@ class View:
         self.epoch = epoch
         self.runs: dict[str, RunState] = {}
         self.ended: dict[str, int] = {}
+        self.unreadable: dict[str, str] = {}
         self.checkpoint: int | None = None
-        self.checkpoint_start = -1
-        self._forgotten_below = 0
+        self.commands = 0
+        self.clock = -1
         self._parts: dict[tuple[str, int], dict[int, int]] = {}
 
     def fold(self, record: LogRecord) -> Accepted | None:
         """Fold the next record; return the commit if it was one that counts.
 
-        Raises:
-            LogDamagedError: The record's place in the chain is right, but its value is no commit.
-            UnknownEventError: The commit was written by a newer version.
+        A commit whose place in the chain is right, but which this version cannot read, makes its run unreadable: a
+        newer version wrote it, or something else that knows the rule. Other runs have nothing to do with it.
         """
         assert record.offset >= self.position, "records are folded in order"
         self.position = record.offset + 1
         match record.headers.get("ce_type"):
             case "runline.commit":
                 return self._fold_commit(record)
-            case "runline.fence":
+            case "runline.fence" if record.key == FENCE_KEY:
                 self.epoch = fence_epoch(record.offset, record.headers)
                 self._parts.clear()
-            case "runline.checkpoint":
+            case "runline.checkpoint" if record.key == PART_KEY:
                 self._fold_part(record)
         return None
 
@@ -80,7 +86,8 @@ class View:
         """Begin from a checkpoint: take its states, and its guard against late first commits."""
         self.runs.update(runs)
         self.ended.update(ended)
-        self._forgotten_below = heading.commands
+        self.commands = heading.commands
+        self.clock = heading.clock
 
     def _fold_commit(self, record: LogRecord) -> Accepted | None:
         headers = record.headers
@@ -90,16 +97,23 @@ class View:
         run_id = record.key
         before = self.runs.get(run_id)
         prev = headers.get("prev")
-        if prev != (GENESIS if before is None else before.head) or (before is None and run_id in self.ended):
+        if prev != (GENESIS if before is None else before.head) or (
+            before is None and (run_id in self.ended or run_id in self.unreadable)
+        ):
             return None
         identity = commit_id(prev, epoch, record.value)
         if identity != headers.get("ce_id"):
             return None
-        value = read_commit(record)
-        decided = value["decided"]
-        if before is None and decided is not None and decided < self._forgotten_below:
+        try:
+            value = read_commit(record)
+            decided = value["decided"]
+            if before is None and decided is not None and decided < self.commands:
+                return None
+            state = evolve(before, value["events"], run_id, value["time"])
+        except (RunlineError, KeyError, TypeError, ValueError, AttributeError) as error:
+            self.runs.pop(run_id, None)
+            self.unreadable[run_id] = f"commit {identity} at offset {record.offset}: {error!r}"
             return None
-        state = evolve(before, value["events"], run_id, value["time"])
         state.head = identity
         if decided is not None and decided > state.decided:
             state.decided = decided
@@ -119,20 +133,22 @@ class View:
         if len(parts) == heading.parts:
             del self._parts[heading.epoch, heading.start]
             self.checkpoint = min(parts.values())
-            self.checkpoint_start = heading.start
             self._forget(heading)
 
     def _forget(self, heading: PartHeading) -> None:
-        self._forgotten_below = max(self._forgotten_below, heading.commands)
-        forgotten = [
-            run_id
-            for run_id, decided in self.ended.items()
-            if outlived(run_id, decided, heading.commands, heading.clock)
-        ]
-        for run_id in forgotten:
+        self.commands = max(self.commands, heading.commands)
+        self.clock = max(self.clock, heading.clock)
+        for run_id in outlived(self.ended, heading.commands, heading.clock):
             del self.ended[run_id]
 
 
-def outlived(run_id: str, decided: int, commands: int, clock: int) -> bool:
-    """Return whether an ended run's id may be forgotten: its time and its offset are both behind T and C."""
-    return decided < commands and id_time(run_id) < clock - WINDOW_SECONDS * 1000
+def outlived(ended: Mapping[str, int], commands: int, clock: int) -> list[str]:
+    """Return the ended runs whose ids may be forgotten: their times and their offsets are both behind T and C.
+
+    Args:
+        ended: For every ended run the highest `commands` offset it decided.
+        commands: C of a checkpoint.
+        clock: Its T, in milliseconds.
+    """
+    first_kept = id_floor(clock - int(WINDOW_SECONDS * 1000))
+    return [run_id for run_id, decided in ended.items() if decided < commands and run_id < first_kept]

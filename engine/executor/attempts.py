@@ -3,7 +3,9 @@
 import asyncio
 import logging
 import traceback
+from collections import deque
 from collections.abc import Callable, Mapping
+from contextvars import Context, copy_context
 
 from engine.call import Call
 from engine.context import ContextObject
@@ -12,10 +14,12 @@ from engine.context.check import check_limits
 from engine.core.decide import Outcome
 from engine.core.identity import trace_id
 from engine.core.plan import PlannedNode
+from engine.core.soundness import failed_by
 from engine.core.state import OpenTrace, RunState
 from engine.errors import ContextError
 from engine.executor.threads import Threads
-from engine.limits import ERROR_MESSAGE_CHARACTERS_MAX, TRACEBACK_CHARACTERS_MAX
+from engine.limits import TRACEBACK_CHARACTERS_MAX
+from engine.nodes.code import FunctionResultError
 from engine.nodes.node_type import Failed
 from engine.registry import Registry
 
@@ -25,14 +29,24 @@ Deliver = Callable[[str, Outcome], None]
 
 
 class _Attempt:
-    """One attempt, queued, running or finished; its outcome is kept until the log has it."""
+    """One attempt, queued, running or finished.
 
-    __slots__ = ("call", "number", "outcome", "partition", "task")
+    Attributes:
+        outcome: What came out, once it is finished; kept until the log has it.
+        task: What runs it now, if anything does.
+    """
 
-    def __init__(self, partition: int, number: int, call: Call) -> None:
+    __slots__ = ("call", "deliver", "node", "outcome", "partition", "state", "task", "trace")
+
+    def __init__(  # noqa: PLR0917 - made in one place, in the order of that place's arguments
+        self, partition: int, state: RunState, trace: OpenTrace, node: PlannedNode, call: Call, deliver: Deliver
+    ) -> None:
         self.partition = partition
-        self.number = number
+        self.state = state
+        self.trace = trace
+        self.node = node
         self.call = call
+        self.deliver = deliver
         self.outcome: Outcome | None = None
         self.task: asyncio.Task[None] | None = None
 
@@ -42,16 +56,61 @@ class _Attempt:
             self.task.cancel()
 
 
+class _Turns:
+    """How many nodes of each workflow run, and which attempts wait for their workflow's turn."""
+
+    def __init__(self, running_max: int) -> None:
+        self._running_max = running_max
+        self._running: dict[str, int] = {}
+        self._waiting: dict[str, deque[_Attempt]] = {}
+
+    def take(self, attempt: _Attempt) -> bool:
+        """Take a turn for an attempt, or let it wait."""
+        workflow = attempt.state.workflow
+        running = self._running.get(workflow, 0)
+        if running >= self._running_max:
+            self._waiting.setdefault(workflow, deque()).append(attempt)
+            return False
+        self._running[workflow] = running + 1
+        return True
+
+    def leave(self, workflow: str) -> None:
+        """Give a turn back."""
+        self._running[workflow] -= 1
+        if not self._running[workflow]:
+            del self._running[workflow]
+
+    def following(self, workflow: str) -> _Attempt | None:
+        """Return the next attempt of a workflow that waits, or None."""
+        waiting = self._waiting.get(workflow)
+        if waiting is None:
+            return None
+        attempt = waiting.popleft()
+        if not waiting:
+            del self._waiting[workflow]
+        return attempt
+
+
 class Attempts:
-    """Runs nodes whose start the log has accepted; at most one attempt of a trace at a time."""
+    """Runs nodes whose start the log has accepted; at most one attempt of a trace at a time.
+
+    Attempts stand in one queue, and tasks take them from there. Many a node's code costs less than a task, so a task
+    goes on with the next attempt when it is done with one; while attempts are queued, another task stands by for the
+    case that the code waits for something.
+    """
 
     def __init__(self, registry: Registry, *, running_max: int, running_per_workflow_max: int | None) -> None:
         self._registry = registry
-        self._slots = asyncio.Semaphore(running_max)
-        self._per_workflow_max = running_per_workflow_max
-        self._workflow_slots: dict[str, asyncio.Semaphore] = {}
-        self._threads = Threads(asyncio.get_running_loop())
+        self._loop = asyncio.get_running_loop()
+        self._context = copy_context()
+        self._threads = Threads(self._loop)
         self._held: dict[tuple[str, int], _Attempt] = {}
+        self._queue: deque[_Attempt] = deque()
+        self._turns = None if running_per_workflow_max is None else _Turns(running_per_workflow_max)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._running = 0
+        self._running_max = running_max
+        self._standing_by = False
 
     def __len__(self) -> int:
         """Return how many attempts are held: running, queued, or with an outcome that the log does not have yet."""
@@ -60,19 +119,19 @@ class Attempts:
     def holds(self, run_id: str, trace: OpenTrace) -> bool:
         """Return whether this process still holds the trace's current attempt."""
         held = self._held.get((run_id, trace.number))
-        return held is not None and held.number == trace.attempt
+        return held is not None and held.trace.attempt == trace.attempt
 
     def outcome(self, run_id: str, trace: OpenTrace) -> Outcome | None:
         """Return the outcome of the trace's current attempt, if it is finished and held here."""
         held = self._held.get((run_id, trace.number))
-        return None if held is None or held.number != trace.attempt else held.outcome
+        return None if held is None or held.trace.attempt != trace.attempt else held.outcome
 
     def start(self, partition: int, state: RunState, trace: OpenTrace, node: PlannedNode, deliver: Deliver) -> None:
         """Work on an attempt whose start was accepted; `deliver` gets the outcome in the event loop."""
         key = (state.run_id, trace.number)
         held = self._held.get(key)
         if held is not None:
-            if held.number == trace.attempt:
+            if held.trace.attempt == trace.attempt:
                 return
             held.stop()
         identity = trace_id(state.run_id, trace.number)
@@ -86,8 +145,9 @@ class Attempts:
             registry=self._registry,
             threads=self._threads,
         )
-        attempt = self._held[key] = _Attempt(partition, trace.attempt, call)
-        attempt.task = asyncio.create_task(self._attempt(attempt, state, trace, node, deliver))
+        attempt = self._held[key] = _Attempt(partition, state, trace, node, call, deliver)
+        self._queue.append(attempt)
+        self._stand_by()
 
     def release(self, run_id: str, number: int) -> None:
         """Forget an attempt: the log has its outcome, or its run has ended."""
@@ -101,35 +161,81 @@ class Attempts:
             if held.partition == partition:
                 state = runs.get(run_id)
                 current = () if state is None else state.open
-                if not any(trace.number == number and trace.attempt == held.number for trace in current):
+                if not any(trace.number == number and trace.attempt == held.trace.attempt for trace in current):
                     self.release(run_id, number)
 
     async def close(self) -> None:
         """Stop everything: asynchronous functions are cancelled, blocking ones are told and left behind."""
         held, self._held = list(self._held.values()), {}
+        self._queue.clear()
         for attempt in held:
             attempt.stop()
-        tasks = [attempt.task for attempt in held if attempt.task is not None]
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         self._threads.close()
 
-    async def _attempt(
-        self, attempt: _Attempt, state: RunState, trace: OpenTrace, node: PlannedNode, deliver: Deliver
-    ) -> None:
-        call = attempt.call
-        if self._per_workflow_max is None:
-            async with self._slots:
-                outcome = await self._outcome(state, trace, node, call)
-        else:
-            # The narrower limit first: a run that waits for its workflow's turn takes no slot from others.
-            slots = self._workflow_slots.setdefault(state.workflow, asyncio.Semaphore(self._per_workflow_max))
-            async with slots, self._slots:
-                outcome = await self._outcome(state, trace, node, call)
-        if not call.cancelled:
-            attempt.outcome = outcome
-            deliver(state.run_id, outcome)
+    # Tasks.
 
-    async def _outcome(self, state: RunState, trace: OpenTrace, node: PlannedNode, call: Call) -> Outcome:
+    def _stand_by(self) -> None:
+        """Have a task ready that takes the next attempt, if there is one and it may run."""
+        if self._queue and not self._standing_by and self._running < self._running_max:
+            self._standing_by = True
+            task = asyncio.Task(self._work(), loop=self._loop, context=self._context.copy())
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _work(self) -> None:
+        """Run attempts as long as there are any and this task is as good as a new one."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._standing_by = False
+        self._running += 1
+        try:
+            while (attempt := self._next()) is not None:
+                self._stand_by()
+                attempt.task = task
+                await self._run(attempt)
+                if task.cancelling() or not _same(copy_context(), self._context):
+                    break
+        finally:
+            self._running -= 1
+        self._stand_by()
+
+    def _next(self) -> _Attempt | None:
+        while self._queue:
+            attempt = self._queue.popleft()
+            if attempt.call.cancelled:
+                self._follow(attempt.state.workflow)
+            elif self._turns is None or self._turns.take(attempt):
+                return attempt
+        return None
+
+    def _follow(self, workflow: str) -> None:
+        """Queue the next attempt that waits for this workflow's turn, before all others: it has waited longest."""
+        following = None if self._turns is None else self._turns.following(workflow)
+        if following is not None:
+            self._queue.appendleft(following)
+
+    async def _run(self, attempt: _Attempt) -> None:
+        """Run an attempt; its outcome is delivered unless nobody wants it any more."""
+        state, call = attempt.state, attempt.call
+        try:
+            outcome = await self._outcome(attempt)
+        except asyncio.CancelledError:
+            # Somebody else than the engine ends the task, as when the event loop is shut down.
+            if not call.cancelled:
+                raise
+        else:
+            if not call.cancelled:
+                attempt.outcome = outcome
+                attempt.deliver(state.run_id, outcome)
+        finally:
+            attempt.task = None
+            if self._turns is not None:
+                self._turns.leave(state.workflow)
+                self._follow(state.workflow)
+
+    async def _outcome(self, attempt: _Attempt) -> Outcome:
+        state, trace, node, call = attempt.state, attempt.trace, attempt.node, attempt.call
         context = ContextObject.from_wire(state.context, self._registry.converters)
         try:
             output = await node.node_type.execute(node.configuration, context, call)
@@ -137,15 +243,17 @@ class Attempts:
             if after is not state.context:
                 check_limits(after)
             changes = difference(state.context, after)
-        except ContextError as error:
-            failed = Failed(error.code, str(error))
+        except (ContextError, FunctionResultError) as error:
+            failed = failed_by(error)
         except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():
+            task = attempt.task
+            if task is None or task.cancelling():
                 raise
             failed = Failed("CancelledError", "the function was cancelled, but not by the engine")
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - user code may raise anything; it fails its node, no more
-            failed = Failed(type(error).__name__, _cut(str(error), ERROR_MESSAGE_CHARACTERS_MAX))
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001 - user code may raise anything; it fails its node, no more
+            failed = failed_by(error)
             _LOGGER.warning(
                 "Node %s of run %s failed:\n%s",
                 node.id,
@@ -156,6 +264,11 @@ class Attempts:
         else:
             return Outcome(trace.number, trace.attempt, changes, output, None)
         return Outcome(trace.number, trace.attempt, (), "", failed)
+
+
+def _same(one: Context, other: Context) -> bool:
+    """Return whether two contexts hold the same objects; what they hold may not be made to be compared."""
+    return len(one) == len(other) and all(one.get(variable) is value for variable, value in other.items())
 
 
 def _cut(text: str, most: int) -> str:

@@ -22,14 +22,10 @@ class Beginning(NamedTuple):
 
     Attributes:
         view: The fold of everything below its position.
-        commands: C: the `commands` offset below which everything is decided.
-        clock: T: the highest timestamp of `commands` below C, in milliseconds, -1 when there is none.
         bytes_read: Bytes of checkpoint values that were read.
     """
 
     view: View
-    commands: int
-    clock: int
     bytes_read: int
 
 
@@ -55,7 +51,7 @@ async def begin(log: Log, partition: int, before: int | None = None) -> Beginnin
             if named == NO_CHECKPOINT:
                 # Written before any checkpoint was complete: with the whole log there, offset 0 is exact.
                 if ends.start == 0:
-                    return Beginning(View(), 0, -1, 0)
+                    return Beginning(View(), 0)
                 continue
             tried.add(named)
             found = await _load(log, partition, named, ends)
@@ -63,7 +59,7 @@ async def begin(log: Log, partition: int, before: int | None = None) -> Beginnin
                 return found
         end = first
     if ends.start == 0:
-        return Beginning(View(), 0, -1, 0)
+        return Beginning(View(), 0)
     raise LogDamagedError(
         f"expected a usable checkpoint in partition {partition} of {EVENTS}, whose records below offset {ends.start} "
         "are gone, but found none.",
@@ -97,12 +93,15 @@ async def _load(log: Log, partition: int, named: str, ends: Ends) -> Beginning |
                 record.offset,
             )
             return None
-        runs, ended = read_part_value(record.value)
+        try:
+            runs, ended = read_part_value(record.value)
+        except LogDamagedError as error:
+            _LOGGER.error("Partition %d: %s at offset %d; beginning further back", partition, error, record.offset)  # noqa: TRY400 - the text says it all
+            return None
         view.restore(heading, runs, ended)
         size += len(record.value)
     view.checkpoint = first
-    view.checkpoint_start = heading.start
-    return Beginning(view, heading.commands, heading.clock, size)
+    return Beginning(view, size)
 
 
 def _part_of(record: LogRecord) -> PartHeading | None:

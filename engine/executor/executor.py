@@ -1,6 +1,7 @@
 """The executor: owns partitions of the log and runs nodes."""
 
 import asyncio
+import logging
 from collections.abc import Callable
 
 from engine.catalogue import Catalogue
@@ -9,11 +10,13 @@ from engine.core.view import View
 from engine.errors import RunlineError
 from engine.executor.attempts import Attempts
 from engine.executor.partition import Listener, Partition, Settings
-from engine.limits import NODES_RUNNING_MAX
+from engine.limits import DRAIN_SECONDS, NODES_RUNNING_MAX
 from engine.log.partitioner import partition_of
 from engine.log.port import Log
 from engine.ports import Clock, Ids
 from engine.registry import Registry
+
+_LOGGER = logging.getLogger("runline.executor")
 
 
 class Executor:
@@ -51,8 +54,11 @@ class Executor:
         self._partitions = [Partition(number, settings) for number in range(log.partitions)]
         self._tasks: list[asyncio.Task[None]] = []
 
-    async def start(self) -> None:
+    async def start(self, *, owned: Callable[[], None]) -> None:
         """Take over all partitions; return when all are owned.
+
+        Args:
+            owned: Called each time a partition has been taken over.
 
         Raises:
             LogError: A partition cannot be read or written.
@@ -61,11 +67,17 @@ class Executor:
         for partition in self._partitions:
             taken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             first.append(taken)
-            self._tasks.append(asyncio.create_task(partition.run(_settle(taken), _fail(taken))))
+            self._tasks.append(asyncio.create_task(partition.run(_settle(taken, owned), _fail(taken))))
         await asyncio.gather(*first)
 
     async def close(self) -> None:
         """Stop deciding and running nodes. What the log has is safe; another executor goes on from there."""
+        try:
+            # What was sent is on its way to the log; whoever follows should hear of it before the end.
+            async with asyncio.timeout(DRAIN_SECONDS):
+                await asyncio.gather(*(partition.drain() for partition in self._partitions))
+        except TimeoutError:
+            _LOGGER.warning("Closing before everything that was sent to the log was read back")
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -86,8 +98,9 @@ class Executor:
         return "; ".join(partition.trouble for partition in self._partitions if partition.trouble)
 
 
-def _settle(taken: asyncio.Future[None]) -> Callable[[], None]:
+def _settle(taken: asyncio.Future[None], owned: Callable[[], None]) -> Callable[[], None]:
     def settle() -> None:
+        owned()
         if not taken.done():
             taken.set_result(None)
 

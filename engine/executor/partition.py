@@ -3,12 +3,12 @@
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from engine.catalogue import Catalogue
 from engine.core.checkpoint import part_values
-from engine.core.commands import Command, CreateRun, StartRun, decode, encode
-from engine.core.decide import Asked, GoOn, Input, Lost, Outcome, Refused, decide
+from engine.core.commands import Command, CreateRun, StartRun, decode
+from engine.core.decide import Asked, Decision, GoOn, Input, Lost, Outcome, Refused, decide
 from engine.core.plan import Plan
 from engine.core.records import (
     NO_CHECKPOINT,
@@ -21,7 +21,7 @@ from engine.core.records import (
     fence_record,
     part_record,
 )
-from engine.core.rejection import RUN_ENDED, Rejection
+from engine.core.rejection import RUN_ENDED, RUN_UNREADABLE, WRONG_PARTITION, Rejection
 from engine.core.state import GENESIS, RunState
 from engine.core.view import Accepted, View
 from engine.errors import RunlineError
@@ -35,7 +35,8 @@ from engine.limits import (
     FENCE_RETRY_SECONDS_MAX,
     FENCE_RETRY_SECONDS_MIN,
 )
-from engine.log.port import COMMANDS, EVENTS, REJECTIONS, Log, LogRecord
+from engine.log.partitioner import partition_of
+from engine.log.port import COMMANDS, EVENTS, REJECTIONS, Log, LogRecord, Record
 from engine.ports import Clock, Ids
 
 _LOGGER = logging.getLogger("runline.executor")
@@ -49,6 +50,9 @@ class Listener:
 
     def rejected(self, command: Command, rejection: Rejection) -> None:
         """A command was refused directly, and the refusal is on the log."""
+
+    def recognised(self, command: Command) -> None:
+        """A command asks for what was done before, so it changes nothing."""
 
 
 class Settings(NamedTuple):
@@ -68,11 +72,9 @@ class ReplacedError(Exception):
     """Another fence stands behind ours: this owner's commits no longer count."""
 
 
-class _Proposal(NamedTuple):
-    """What was sent for a run and not yet read back; an empty id stands for a rejection that is on its way."""
-
-    id: str
-    inputs: Sequence[Input]
+_Proposal = tuple[str, Sequence[Input]]
+"""What was sent for a run and not yet read back: the commit's id, or an empty text for a rejection; and the inputs."""
+_REJECTION: Final[_Proposal] = ("", ())
 
 
 class Partition:
@@ -94,6 +96,11 @@ class Partition:
         """Take the outcome of an attempt; between two terms it stays there, and the next term asks for it."""
         if self._term is not None:
             self._term.deliver(run_id, outcome)
+
+    async def drain(self) -> None:
+        """Take no more inputs, and wait until what was sent has been read back."""
+        if self._term is not None:
+            await self._term.drain()
 
     async def run(self, owned: Callable[[], None], failed: Callable[[RunlineError], None]) -> None:
         """Own the partition; after any trouble drop its state, wait, fence and read again.
@@ -120,7 +127,8 @@ class Partition:
                 term, self._term = self._term, None
                 if term is not None:
                     term.close()
-                    self._delay = FENCE_RETRY_SECONDS_MIN
+                    if term.productive:
+                        self._delay = FENCE_RETRY_SECONDS_MIN
             await clock.sleep(self._delay * (0.5 + ids.fraction()))
             self._delay = min(self._delay * 2, FENCE_RETRY_SECONDS_MAX)
 
@@ -134,30 +142,33 @@ class _Term:
         self._number = number
         self._settings = settings
         self._log = settings.log
+        self._executor = settings.executor
         self._attempts = settings.attempts
         self._listener = settings.listener
         self._concluded = concluded
         self.view = beginning.view
         self._epoch = ""
+        self._loop = asyncio.get_running_loop()
         self._inbox: dict[str, list[Input]] = {}
+        self._due: list[str] = []
         self._pending: dict[str, _Proposal] = {}
         self._undecided: dict[int, int] = {}
-        self._commands = beginning.commands
-        self._clock = beginning.clock
-        self._commands_at_checkpoint = beginning.commands
+        self._commands = 0
+        self._clock = -1
+        self._commands_at_checkpoint = 0
         self._bytes_since = 0
         self._checkpoint_bytes = beginning.bytes_read
         self._checkpointing: asyncio.Task[None] | None = None
         self._events = self._log.reader(EVENTS, number, beginning.view.position)
-        self._asked = self._log.reader(COMMANDS, number, beginning.commands)
-        self._broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._draining: asyncio.Future[None] | None = None
+        self.productive = False
+        self._broken: asyncio.Future[None] = self._loop.create_future()
         self._tasks: set[asyncio.Task[None]] = set()
 
     @classmethod
     async def take(cls, number: int, settings: Settings, concluded: Callable[[str, Outcome], None]) -> "_Term":
         """Fence the partition and read up to the fence."""
         beginning = await begin(settings.log, number)
-        await settings.catalogue.refresh()
         term = cls(number, settings, beginning, concluded)
         try:
             await term._fence()
@@ -180,13 +191,18 @@ class _Term:
         self._epoch = fence_epoch(offset, fence.headers)
         while self.view.position <= offset:
             for record in await self._events.next():
-                self._count(record)
                 accepted = self.view.fold(record)
+                if record.key != PART_KEY:
+                    self._bytes_since += len(record.value)
                 if accepted is not None:
                     # Somebody may wait for what an earlier term sent and did not read back.
                     self._listener.accepted(accepted)
         if self.view.epoch != self._epoch:
             raise ReplacedError
+        # Only now: what was published, decided and forgotten before the fence is known, and nothing can be added there.
+        await settings.catalogue.refresh()
+        self._commands = self._commands_at_checkpoint = self.view.commands
+        self._clock = self.view.clock
 
     async def work(self) -> None:
         """Decide, append, read back and act until something breaks.
@@ -205,7 +221,6 @@ class _Term:
     def close(self) -> None:
         """Stop reading and deciding; attempts go on, the next term may still hold them."""
         self._events.close()
-        self._asked.close()
         if self._broken.done():
             self._broken.exception()
         else:
@@ -214,43 +229,62 @@ class _Term:
             task.cancel()
 
     def deliver(self, run_id: str, given: Input) -> None:
-        """Take an input for a run and decide, unless a proposal about it is on its way."""
+        """Take an input for a run; it is decided soon, unless a proposal about the run is on its way."""
         inbox = self._inbox.get(run_id)
         if inbox is None:
             self._inbox[run_id] = [given]
         else:
             inbox.append(given)
         if run_id not in self._pending:
-            self._decide(run_id)
+            # What comes together is decided together, run after run: the processor has the code at hand then.
+            if not self._due:
+                self._loop.call_soon(self._decide_soon)
+            self._due.append(run_id)
 
     # Reading.
 
     async def _read_events(self) -> None:
+        fold = self.view.fold
         while True:
-            for record in await self._events.next():
-                self._read_back(record)
+            records = await self._events.next()
+            for record, accepted in [(record, fold(record)) for record in records]:
+                self._read_back(record, accepted)
             if self.view.epoch != self._epoch:
                 raise ReplacedError
+            self._decide_due()
             if self._checkpointing is None and self._checkpoint_due():
                 self._checkpointing = self._spawn(self._write_checkpoint())
 
-    def _read_back(self, record: LogRecord) -> None:
-        self._count(record)
-        accepted = self.view.fold(record)
+    def _read_back(self, record: LogRecord, accepted: Accepted | None) -> None:
         run_id = record.key
+        if run_id != PART_KEY:
+            self._bytes_since += len(record.value)
         proposal = self._pending.get(run_id)
-        if proposal is not None and proposal.id and proposal.id == record.headers.get("ce_id"):
+        if proposal is not None and proposal[0] and proposal[0] == record.headers.get("ce_id"):
             del self._pending[run_id]
             if accepted is None:
-                self._inbox[run_id] = [*proposal.inputs, *self._inbox.get(run_id, ())]
+                self._inbox[run_id] = [*proposal[1], *self._inbox.get(run_id, ())]
             else:
-                for given in proposal.inputs:
-                    if isinstance(given, Asked):
-                        self._undecided.pop(given.offset, None)
+                self.productive = True
+                self._settle(accepted, proposal[1])
         if accepted is not None:
             self._act(accepted)
         if run_id in self._inbox and run_id not in self._pending:
-            self._decide(run_id)
+            self._due.append(run_id)
+
+    def _settle(self, accepted: Accepted, inputs: Sequence[Input]) -> None:
+        """The commands of a proposal are decided now; refusals that the run recorded are repeated on `rejections`."""
+        asked = {given.offset: given for given in inputs if isinstance(given, Asked)}
+        for offset in asked:
+            self._undecided.pop(offset, None)
+        if asked:
+            for event in accepted.value["events"]:
+                if event["type"] == "command.refused":
+                    refused, rejection = asked[event["offset"]], Rejection(event["code"], event["reason"])
+                    record = self._rejection(
+                        refused.offset, refused.command.run, refused.value, rejection, event["command"]
+                    )
+                    self._log.send(REJECTIONS, 0, record, self._fail)
 
     def _act(self, accepted: Accepted) -> None:
         """Do what an accepted commit asks for: start attempts, forget finished ones, go on."""
@@ -259,7 +293,7 @@ class _Term:
         for event in accepted.value["events"]:
             match event["type"]:
                 case "trace.started":
-                    if event.get("executor") == self._settings.executor:
+                    if event.get("executor") == self._executor:
                         self._start(state, event["trace"])
                 case "trace.succeeded" | "trace.failed" | "trace.cancelled":
                     self._attempts.release(run_id, event["trace"])
@@ -274,22 +308,50 @@ class _Term:
                 self._attempts.start(self._number, state, trace, plan.nodes[trace.node], self._concluded)
 
     async def _read_commands(self) -> None:
-        while True:
-            for record in await self._asked.next():
-                self._commands = record.offset + 1
-                self._undecided[record.offset] = self._clock
-                self._clock = max(self._clock, record.timestamp)
-                command = decode(record.value)
-                if isinstance(command, Rejection):
-                    self._spawn(self._reject(record.offset, record.key, record.value, command, None))
-                    continue
-                await self._know(command)
-                state = self.view.runs.get(command.run)
-                decided = self.view.ended.get(command.run, -1) if state is None else state.decided
-                if record.offset <= decided:
-                    del self._undecided[record.offset]
-                    continue
-                self.deliver(command.run, Asked(command, record.offset, self._clock))
+        reader = self._log.reader(COMMANDS, self._number, self._commands)
+        try:
+            while True:
+                for record in await reader.next():
+                    self._commands = record.offset + 1
+                    self._undecided[record.offset] = self._clock
+                    self._clock = max(self._clock, record.timestamp)
+                    await self._ask(record)
+        finally:
+            reader.close()
+
+    async def _ask(self, record: LogRecord) -> None:
+        """Hand a command on to its run, unless it can be answered at once."""
+        command = decode(record.value)
+        if isinstance(command, Rejection):
+            self._spawn(self._reject(record.offset, record.key, record.value, command, None))
+            return
+        run_id = command.run
+        if partition_of(run_id, self._log.partitions) != self._number:
+            self._spawn(self._forward(record, command))
+            return
+        state = self.view.runs.get(run_id)
+        if state is None and run_id in self.view.unreadable:
+            reason = f"expected a run that this version can read, but {self.view.unreadable[run_id]}"
+            rejection = Rejection(RUN_UNREADABLE, reason)
+            self._spawn(self._reject(record.offset, run_id, record.value, rejection, command))
+            return
+        await self._know(command)
+        decided = self.view.ended.get(run_id, -1) if state is None else state.decided
+        if record.offset <= decided:
+            del self._undecided[record.offset]
+            return
+        self.deliver(run_id, Asked(command, record.value, record.offset, self._clock))
+
+    async def _forward(self, record: LogRecord, command: Command) -> None:
+        """Send a command that came to the wrong partition to the right one, once."""
+        if "forwarded" in record.headers:
+            reason = f"expected a command on the partition of its run, but it came to partition {self._number} again"
+            await self._reject(record.offset, command.run, record.value, Rejection(WRONG_PARTITION, reason), command)
+            return
+        headers = {**record.headers, "forwarded": f"{self._number}/{record.offset}"}
+        right = partition_of(command.run, self._log.partitions)
+        await self._log.append(COMMANDS, right, Record(command.run, record.value, headers))
+        self._undecided.pop(record.offset, None)
 
     # Deciding.
 
@@ -316,50 +378,85 @@ class _Term:
             if catalogue.plan(command.workflow, command.version) is None:
                 await catalogue.refresh()
 
+    def _decide_soon(self) -> None:
+        if not self._broken.done():
+            try:
+                self._decide_due()
+            except Exception as error:  # noqa: BLE001 - nobody else hears of it, and the term must not go on
+                self._fail(error)
+
+    def _decide_due(self) -> None:
+        """Decide about the runs that got inputs and have no proposal on its way."""
+        due, self._due = self._due, []
+        if self._draining is not None:
+            if not self._pending and not self._draining.done():
+                self._draining.set_result(None)
+            return
+        if self.view.epoch != self._epoch:
+            return
+        for run_id in due:
+            if run_id in self._inbox and run_id not in self._pending:
+                self._decide(run_id)
+
     def _decide(self, run_id: str) -> None:
         state = self.view.runs.get(run_id)
         inputs = self._inbox.pop(run_id)
         if state is None and run_id in self.view.ended:
             self._answer_ended(run_id, inputs)
             return
-        plan = self._plan_for(state, inputs)
+        plan = self._plan_for(inputs) if state is None else self._plan(state)
         if plan is None and state is not None:
+            self._inbox[run_id] = inputs
+            self._spawn(self._learn(state))
             return
-        settings = self._settings
-        time = settings.clock.now()
-        decision = decide(state, inputs, plan, run_id=run_id, time=time, executor=settings.executor)
-        for offset in decision.recognised:
-            self._undecided.pop(offset, None)
+        time = self._settings.clock.now()
+        decision = decide(state, inputs, plan, run_id=run_id, time=time, executor=self._executor)
+        for asked in decision.recognised:
+            self._recognise(asked)
         if decision.left:
             self._inbox[run_id] = list(decision.left)
+            inputs = inputs[: len(inputs) - len(decision.left)]
         if decision.refused is not None:
             self._refuse(run_id, decision.refused)
-            return
-        if not decision.events:
-            return
-        prev = GENESIS if state is None else state.head
-        value = commit_value(run_id, time, decision.decided, decision.events)
+        elif decision.events:
+            self._propose(run_id, state, inputs, decision, time)
+
+    def _propose(
+        self, run_id: str, state: RunState | None, inputs: Sequence[Input], decision: Decision, time: str
+    ) -> None:
+        """Send a decision to the log; what it does is done when it was read back."""
         record = commit_record(
-            value,
+            commit_value(run_id, time, decision.decided, decision.events),
             run_id=run_id,
             time=time,
             decided=decision.decided,
-            prev=prev,
+            prev=GENESIS if state is None else state.head,
             epoch=self._epoch,
             types=decision.types,
             causation=decision.causation,
             heading=self._heading(run_id, state, inputs),
         )
-        taken = inputs[: len(inputs) - len(decision.left)]
-        self._pending[run_id] = _Proposal(record.headers["ce_id"], taken)
+        self._pending[run_id] = (record.headers["ce_id"], inputs)
         self._log.send(EVENTS, self._number, record, self._fail)
+
+    async def _learn(self, state: RunState) -> None:
+        """Look for the version of a run that the catalogue did not have."""
+        await self._settings.catalogue.refresh()
+        if self._plan(state) is None:
+            _LOGGER.error(
+                "Run %s waits: version %s of %s was never published", state.run_id, state.version, state.workflow
+            )
+        elif state.run_id in self._inbox and state.run_id not in self._pending:
+            self._decide(state.run_id)
+
+    def _recognise(self, asked: Asked) -> None:
+        self._undecided.pop(asked.offset, None)
+        self._listener.recognised(asked.command)
 
     def _plan(self, state: RunState) -> Plan | None:
         return self._settings.catalogue.plan(None, state.version)
 
-    def _plan_for(self, state: RunState | None, inputs: Sequence[Input]) -> Plan | None:
-        if state is not None:
-            return self._plan(state)
+    def _plan_for(self, inputs: Sequence[Input]) -> Plan | None:
         for given in inputs:
             if isinstance(given, Asked) and isinstance(given.command, CreateRun | StartRun):
                 return self._settings.catalogue.plan(given.command.workflow or "", given.command.version)
@@ -383,7 +480,7 @@ class _Term:
             if not isinstance(given, Asked):
                 continue
             if isinstance(given.command, CreateRun | StartRun):
-                self._undecided.pop(given.offset, None)
+                self._recognise(given)
                 continue
             reason = f"expected a run that goes on, but {run_id} has ended"
             if left := list(inputs[position + 1 :]):
@@ -393,44 +490,51 @@ class _Term:
 
     def _refuse(self, run_id: str, refused: Refused) -> None:
         """Put a refusal on the log; until that is acknowledged nothing else is decided about the run."""
-        command = refused.asked.command
-        self._pending[run_id] = _Proposal("", ())
-        self._spawn(self._reject(refused.asked.offset, run_id, encode(command), refused.rejection, command))
+        asked = refused.asked
+        self._pending[run_id] = _REJECTION
+        self._spawn(self._reject(asked.offset, run_id, asked.value, refused.rejection, asked.command, blocks=True))
 
     async def _reject(
-        self, offset: int, run_id: str, value: bytes, rejection: Rejection, command: Command | None
+        self,
+        offset: int,
+        key: str,
+        value: bytes,
+        rejection: Rejection,
+        command: Command | None,
+        *,
+        blocks: bool = False,
     ) -> None:
+        identity = None if command is None else command.id
+        await self._log.append(REJECTIONS, 0, self._rejection(offset, key, value, rejection, identity))
+        self._undecided.pop(offset, None)
+        if command is not None:
+            self._listener.rejected(command, rejection)
+        if blocks:
+            del self._pending[key]
+            if key in self._inbox:
+                self._decide(key)
+
+    def _rejection(self, offset: int, key: str, value: bytes, rejection: Rejection, command: str | None) -> Record:
         settings = self._settings
-        record = rejection_record(
+        return rejection_record(
             value,
             rejection,
             command=command,
-            key=run_id,
+            key=key,
             partition=self._number,
             offset=offset,
             source=settings.source,
             time=settings.clock.now(),
         )
-        await self._log.append(REJECTIONS, 0, record)
-        self._undecided.pop(offset, None)
-        if command is None:
-            return
-        self._listener.rejected(command, rejection)
-        del self._pending[run_id]
-        if run_id in self._inbox:
-            self._decide(run_id)
 
     # Checkpoints.
 
     def _checkpoint_name(self) -> str:
         return NO_CHECKPOINT if self.view.checkpoint is None else str(self.view.checkpoint)
 
-    def _count(self, record: LogRecord) -> None:
-        if record.key != PART_KEY:
-            self._bytes_since += len(record.value)
-
     def _checkpoint_due(self) -> bool:
-        return (
+        # A checkpoint would leave out the runs that cannot be read here, and lose them.
+        return not self.view.unreadable and (
             self._bytes_since >= max(CHECKPOINT_BYTES_MIN, CHECKPOINT_GROWTH * self._checkpoint_bytes)
             or self._commands - self._commands_at_checkpoint >= CHECKPOINT_COMMANDS
         )
@@ -444,7 +548,7 @@ class _Term:
         self._bytes_since = 0
         self._commands_at_checkpoint = self._commands
         values: list[bytes] = []
-        for value in part_values(dict(view.runs), dict(view.ended), commands=commands, clock=clock):
+        for value in part_values(view.runs, view.ended, commands=commands, clock=clock):
             values.append(value)
             # Let runs go on between two parts: encoding thousands of states takes a while.
             await asyncio.sleep(0)
@@ -461,7 +565,13 @@ class _Term:
             await self._log.append(EVENTS, self._number, record)
         self._checkpointing = None
 
-    # Trouble.
+    # The end, and trouble.
+
+    async def drain(self) -> None:
+        """Take no more inputs, and wait until what was sent has been read back."""
+        if any(identity for identity, _ in self._pending.values()):
+            self._draining = self._loop.create_future()
+            await asyncio.wait((self._draining, self._broken), return_when=asyncio.FIRST_COMPLETED)
 
     def _spawn(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)

@@ -7,7 +7,7 @@ import pytest
 
 from engine.catalogue import plan_of
 from engine.context.values import WireObject
-from engine.core.commands import CancelRun, Command, CreateRun, StartRun
+from engine.core.commands import CancelRun, Command, CreateRun, StartRun, encode
 from engine.core.decide import Asked, Decision, GoOn, Input, Lost, Outcome, decide
 from engine.core.evolve import evolve
 from engine.core.plan import Plan
@@ -30,7 +30,7 @@ def take(state: RunState | None, ready: Plan | None, *inputs: Input) -> Decision
 
 
 def asked(command: Command, offset: int = 0) -> Asked:
-    return Asked(command, offset, CLOCK)
+    return Asked(command, encode(command), offset, CLOCK)
 
 
 def start(**fields: object) -> StartRun:
@@ -100,7 +100,7 @@ def test_commands_about_unknown_runs_and_workflows_are_refused_directly(command:
 @pytest.mark.parametrize("side", [1, -1])
 def test_a_run_id_made_outside_the_window_of_its_command_is_refused(seconds: int, side: int, *, refused: bool) -> None:
     clock = CLOCK + side * int((WINDOW_SECONDS + seconds) * 1000)
-    decision = take(None, plan(chain(END)), Asked(start(), 0, clock))
+    decision = take(None, plan(chain(END)), Asked(start(), b"", 0, clock))
     assert (decision.refused is not None) == refused
     if decision.refused is not None:
         assert decision.refused.rejection.code == "outside_window"
@@ -110,7 +110,7 @@ def test_the_same_start_sent_again_is_recognised_and_another_one_is_refused_as_a
     ready = plan(chain(code("a", "add"), END))
     state = fold(None, take(None, ready, asked(start(context={"n": 1}))))
     again = take(state, ready, asked(start(id="c2", context={"n": 1}), 7))
-    assert (again.events, list(again.recognised)) == ([], [7])
+    assert (again.events, [asked.offset for asked in again.recognised]) == ([], [7])
     for other in ({"n": 1.0}, {"n": True}, {}):
         refused = take(state, ready, asked(start(id="c3", context=other), 8))
         event = orjson.loads(refused.events[0])

@@ -341,7 +341,7 @@ async def test_a_progress_service_that_throws_or_stalls_harms_neither_runs_nor_o
 ) -> None:
     monkeypatch.setattr("engine.progress.PROGRESS_STALL_SECONDS", 0.02)
     monkeypatch.setattr("engine.progress.PROGRESS_RETRY_SECONDS", 0.001)
-    monkeypatch.setattr("engine.progress.PROGRESS_DRAIN_SECONDS", 0.2)
+    monkeypatch.setattr("engine.progress.DRAIN_SECONDS", 0.2)
 
     class Thrower(Notes):
         async def run_progress(self, run: Run) -> None:  # noqa: ARG002 - it never looks

@@ -1,0 +1,161 @@
+"""The storm: callers who want something, and a world in which everything goes wrong."""
+
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from engine.core.commands import StartRun, encode
+from engine.core.identity import id_time
+from engine.log.partitioner import partition_of
+from engine.log.port import COMMANDS, EVENTS, REJECTIONS, Record
+from tests.simulation.workflows import definitions
+from tests.simulation.world import Host, World
+
+_WORKFLOWS: Final = [definition.id for definition in definitions()]
+_HOSTS_MAX: Final = 3
+
+
+class Storm:
+    """What may happen in one simulation: always the callers, and some classes of faults."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._random = world.random
+        faults: dict[str, Callable[[], Awaitable[None]]] = {
+            "crash": self.crash,
+            "close": self.close,
+            "overlap": self.overlap,
+            "failures": self.failure,
+            "holds": self.hold,
+            "foreign fences": self.foreign_fence,
+            "garbage": self.garbage,
+            "duplicates": self.duplicate,
+            "late starts": self.raw_start,
+            "jumps": self.jump,
+        }
+        names = self._random.sample(sorted(faults), self._random.randint(0, len(faults)))
+        self.names = frozenset(names)
+        self._faults = [faults[name] for name in sorted(names)]
+
+    async def rage(self, steps: int) -> None:
+        """Let things happen."""
+        world = self._world
+        for _ in range(steps):
+            if all(host.gone for host in world.hosts):
+                world.begin_host()
+            if self._faults and self._random.random() < 0.3:
+                await self._random.choice(self._faults)()
+            else:
+                self.request()
+            await world.turns(self._random.choice((0, 1, 2, 5, 20)))
+
+    # Callers.
+
+    def request(self) -> None:
+        """Let a caller want something of one of the engines."""
+        ready = self._world.ready
+        if ready:
+            wish = self._random.choice((self._run, self._create, self._create, self._start, self._cancel, self._wait))
+            self._world.call(wish(self._random.choice(ready)))
+
+    async def _run(self, host: Host) -> None:
+        run = await host.service.run_workflow(self._random.choice(_WORKFLOWS), {"given": self._random.random()})
+        self._world.acknowledged.append(run.run_id)
+        self._world.results.append(run)
+
+    async def _create(self, host: Host) -> None:
+        self._world.acknowledged.append(await host.service.create_workflow_run(self._random.choice(_WORKFLOWS)))
+
+    async def _start(self, host: Host) -> None:
+        if run_id := self._known():
+            run = await host.service.start_workflow_run_and_wait(run_id, {"given": self._random.choice((1, 2))})
+            self._check(run_id, run.run_id)
+            self._world.results.append(run)
+
+    async def _cancel(self, host: Host) -> None:
+        if run_id := self._known():
+            await host.service.cancel_workflow_run(run_id, "no more")
+
+    async def _wait(self, host: Host) -> None:
+        if run_id := self._known():
+            run = await host.service.wait_for_workflow_run(run_id)
+            self._check(run_id, run.run_id)
+            self._world.results.append(run)
+
+    def _known(self) -> str | None:
+        known = self._world.acknowledged[-6:]
+        return self._random.choice(known) if known else None
+
+    def _check(self, wanted: str, given: str) -> None:
+        if wanted != given:
+            self._world.mistakes.append(f"who waited for run {wanted} was given run {given}")
+
+    # Faults.
+
+    def _host(self) -> Host | None:
+        living = [host for host in self._world.hosts if not host.gone]
+        return self._random.choice(living) if living else None
+
+    async def crash(self) -> None:
+        """Let a process die."""
+        if host := self._host():
+            await host.die()
+
+    async def close(self) -> None:
+        """Let a process end."""
+        if host := self._host():
+            await host.close()
+
+    async def overlap(self) -> None:
+        """Start a process beside the ones that are there."""
+        if sum(not host.gone for host in self._world.hosts) < _HOSTS_MAX:
+            self._world.begin_host()
+
+    async def failure(self) -> None:
+        """Let appends of a process fail, with or without the record landing."""
+        if host := self._host():
+            topic = self._random.choice((EVENTS, EVENTS, COMMANDS, REJECTIONS))
+            host.log.fail_next(topic, self._random.choice((1, 1, 3)), self._random.choice(("lost", "unknown")))
+
+    async def hold(self) -> None:
+        """Keep what a process writes on its way, or let it land: perhaps behind somebody else's fence."""
+        if host := self._host():
+            host.log.hold()
+            await self._world.turns(self._random.choice((1, 10, 200)))
+            host.log.release()
+
+    async def foreign_fence(self) -> None:
+        """Let somebody take a partition and do nothing with it."""
+        headers = {"ce_type": "runline.fence", "nonce": self._world.ids.nonce(), "checkpoint": "none"}
+        self._land(EVENTS, Record("fence", b"{}", headers))
+
+    async def garbage(self) -> None:
+        """Let bytes land that mean nothing."""
+        kind = self._random.choice(("runline.commit", "runline.checkpoint", "runline.other", ""))
+        headers = {"ce_type": kind, "epoch": "0:x", "prev": "genesis", "checkpoint": "none"}
+        self._land(EVENTS, Record(self._world.ids.run_id(), self._random.randbytes(20), headers))
+        self._land(COMMANDS, Record("k", self._random.choice((b"", b"{}", b'{"type":"run.fly"}', b"\xff")), {}))
+
+    async def duplicate(self) -> None:
+        """Let a command be delivered again, from a producer that was not sure."""
+        partition = self._random.randrange(self._world.log.partitions)
+        if records := self._world.log.partition(COMMANDS, partition).records:
+            record = self._random.choice(records[-20:])
+            self._world.log.land(COMMANDS, partition, Record(record.key, record.value, record.headers))
+
+    async def raw_start(self) -> None:
+        """Let somebody without an engine create and start a run in one command, or one that is much too old."""
+        run_id = self._world.ids.run_id()
+        if self._random.random() < 0.3 and self._world.acknowledged:
+            run_id = self._random.choice(self._world.acknowledged)
+            assert id_time(run_id)
+        workflow = self._random.choice([*_WORKFLOWS, "unknown"])
+        command = StartRun(id=self._world.ids.command_id(), run=run_id, workflow=workflow)
+        partition = partition_of(run_id, self._world.log.partitions)
+        self._world.log.land(COMMANDS, partition, Record(run_id, encode(command), {}))
+
+    async def jump(self) -> None:
+        """Let hours pass, so that ids are forgotten and old ones refused."""
+        self._world.clock.jump(self._random.choice((60, 3_000, 8_000)))
+
+    def _land(self, topic: str, record: Record) -> None:
+        self._world.log.land(topic, self._random.randrange(self._world.log.partitions), record)
