@@ -154,6 +154,8 @@ def error_of(error: Error | None) -> RunError | None:
 def _message(state: RunState) -> str:
     if state.error is not None:
         return f"failed: {state.error['message']}"
+    if state.reason:
+        return f"cancelled: {state.reason}"
     if state.open:
         return "running " + ", ".join(trace.title for trace in state.open)
     return state.status.value.lower()

@@ -8,6 +8,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self, TypeVar, cast
 
+from pydantic import ValidationError
+
 from engine.catalogue import Catalogue, WorkflowVersion
 from engine.context import ContextObject
 from engine.context.check import check_limits
@@ -16,6 +18,7 @@ from engine.core.identity import is_run_id
 from engine.core.state import RunState, RunStatus
 from engine.errors import (
     ClosedError,
+    CommandRefusedError,
     LoopRunningError,
     RunEndedError,
     RunIdInvalidError,
@@ -25,7 +28,7 @@ from engine.errors import (
 )
 from engine.executor.executor import Executor
 from engine.history import read_history, run_in, traces_in
-from engine.limits import NODES_RUNNING_MAX
+from engine.limits import ERROR_MESSAGE_CHARACTERS_MAX, NODES_RUNNING_MAX
 from engine.log.embedded import EmbeddedLog
 from engine.log.partitioner import partition_of
 from engine.log.port import COMMANDS, Log, Record
@@ -332,11 +335,19 @@ class EngineService:
         Raises:
             RunNotFoundError: No run has this id.
             RunEndedError: The run has ended.
+            CommandRefusedError: The reason is too long, or no text.
         """
         run = await self.get_run(run_id)
         if run.run_status.terminal:
             raise RunEndedError(f"Expected a run that goes on, but {run_id} is in {run.run_status.value}.")
-        await self._decided(CancelRun(id=self._ids.command_id(), run=run_id, reason=reason), until_end=False)
+        try:
+            command = CancelRun(id=self._ids.command_id(), run=run_id, reason=reason)
+        except ValidationError as error:
+            raise CommandRefusedError(
+                f"Expected a reason of at most {ERROR_MESSAGE_CHARACTERS_MAX} characters of text, "
+                f"but found {reason[:80]!r} with {len(reason)}."
+            ) from error
+        await self._decided(command, until_end=False)
 
     async def get_run(self, run_id: str) -> Run:
         """Return a run as it stands now.

@@ -7,7 +7,6 @@ import orjson
 from typing_extensions import TypedDict
 
 from engine.context.values import WireObject
-from engine.core.events import Error
 from engine.core.state import OpenTrace, RunState, RunStatus
 from engine.core.view import outlived
 from engine.errors import LogDamagedError
@@ -119,7 +118,6 @@ def _encode(state: RunState) -> _Run:
 
 
 def _decode(item: _Run) -> RunState:
-    error: Error | None = None
     given = item["input"]
     context = item["context"]
     if context is None:
@@ -137,7 +135,8 @@ def _decode(item: _Run) -> RunState:
         input=given,
         context=context,
         output=None,
-        error=error,
+        error=None,
+        reason="",
         ready=item["ready"],
         open=tuple(OpenTrace._make(trace) for trace in item["open"]),
         traces=item["traces"],

@@ -62,6 +62,7 @@ def step(state: RunState | None, event: Event, run_id: str, time: str) -> RunSta
         case "run.cancelled":
             _stopped(state, RunStatus.CANCELLED, time)
             state.output = event["output"]
+            state.reason = event["reason"]
         case "command.refused":
             pass
         case "run.created":
@@ -89,6 +90,7 @@ def _created(event: RunCreated, run_id: str, time: str) -> RunState:
         context={},
         output=None,
         error=None,
+        reason="",
         ready=None,
         open=(),
         traces=0,

@@ -30,7 +30,9 @@ def sound(step: object) -> Step:
 
 def failed_by(error: BaseException) -> Failed:
     """Return the failure that an exception stands for, whatever its text is made of."""
-    kind = error.code if isinstance(error, RunlineError) else type(error).__name__
+    kind = type(error).__name__
+    if isinstance(error, RunlineError) and error.code != RunlineError.code:
+        kind = error.code
     try:
         message = str(error)
     except Exception:  # noqa: BLE001 - an exception of user code may fail to say anything

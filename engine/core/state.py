@@ -82,6 +82,7 @@ class RunState:
         context: The context now; shared with `input` until a node changes it.
         output: The output context of an ended run.
         error: Why the run failed.
+        reason: Why the run was cancelled, or an empty text.
         ready: The node to enter next, or None.
         open: The nodes under way.
         traces: How many traces the run has had.
@@ -102,6 +103,7 @@ class RunState:
     context: WireObject
     output: WireObject | None
     error: Error | None
+    reason: str
     ready: str | None
     open: tuple[OpenTrace, ...]
     traces: int
@@ -125,6 +127,7 @@ class RunState:
         copy.context = self.context
         copy.output = self.output
         copy.error = self.error
+        copy.reason = self.reason
         copy.ready = self.ready
         copy.open = self.open
         copy.traces = self.traces

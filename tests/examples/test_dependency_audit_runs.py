@@ -111,7 +111,7 @@ async def test_a_directory_that_is_not_there_fails_the_inventory(tmp_path: Path)
     run, _, _ = await audited(tmp_path / "data", path=[str(tmp_path / "missing")])
     assert run.run_status is RunStatus.FAILED
     assert run.error is not None
-    assert (run.error.type, run.error.node_id) == ("AuditError", "inventory")
+    assert (run.error.type, run.error.node_id) == ("audit", "inventory")
     assert "missing" in run.error.message
 
 

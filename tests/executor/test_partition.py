@@ -128,7 +128,9 @@ async def test_an_owner_fences_again_when_it_reads_a_foreign_fence() -> None:
     log, gate = SimulatedLog(), Gate()
     async with engine(log, gated(gate)) as service:
         (run_id,) = await started(service, gate)
-        log.land(EVENTS, 0, Record("fence", b"{}", {"ce_type": "runline.fence", "nonce": "foreign", "checkpoint": "none"}))
+        log.land(
+            EVENTS, 0, Record("fence", b"{}", {"ce_type": "runline.fence", "nonce": "foreign", "checkpoint": "none"})
+        )
         await until(lambda: kinds(log).count("fence") == 3)
         gate.open.set()
         assert (await service.wait_for_workflow_run(run_id, timeout=5)).run_status is RunStatus.SUCCESS
