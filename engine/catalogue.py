@@ -1,5 +1,6 @@
 """The catalogue: every published workflow version, read from the log, and made ready to run."""
 
+import asyncio
 import logging
 from collections.abc import Callable
 from typing import NamedTuple
@@ -38,26 +39,28 @@ class Catalogue:
         self._definitions: dict[str, WorkflowDefinition] = {}
         self._newest: dict[str, str] = {}
         self._plans: dict[str, Plan] = {}
+        self._refreshing = asyncio.Lock()
 
     async def refresh(self) -> None:
         """Read what was published since the last time; what is no definition is passed over, loudly."""
-        while True:
-            records = await self._log.read(WORKFLOWS, 0, self._position, _READ_AT_ONCE)
-            for record in records:
-                self._position = record.offset + 1
-                try:
-                    definition = WorkflowDefinition.from_canonical(record.value)
-                    problem = _graph_problem(definition)
-                except ValidationError as error:
-                    problem = str(error)
-                else:
-                    if not problem:
-                        self._add(definition)
-                        continue
-                # Whoever wrote it did not publish it through `publish`; the other workflows have nothing to do with it.
-                _LOGGER.error("No workflow definition at offset %d of %s: %s", record.offset, WORKFLOWS, problem)
-            if not records:
-                return
+        async with self._refreshing:
+            while True:
+                records = await self._log.read(WORKFLOWS, 0, self._position, _READ_AT_ONCE)
+                for record in records:
+                    self._position = record.offset + 1
+                    try:
+                        definition = WorkflowDefinition.from_canonical(record.value)
+                        problem = _graph_problem(definition)
+                    except ValidationError as error:
+                        problem = str(error)
+                    else:
+                        if not problem:
+                            self._add(definition)
+                            continue
+                    # It did not come through `publish`; the other workflows have nothing to do with it.
+                    _LOGGER.error("No workflow definition at offset %d of %s: %s", record.offset, WORKFLOWS, problem)
+                if not records:
+                    return
 
     async def publish(self, definition: WorkflowDefinition) -> WorkflowVersion:
         """Append a version to the log, unless it is already the newest of its id."""

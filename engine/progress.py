@@ -12,7 +12,7 @@ from typing import Protocol, TypeVar
 
 from engine.change import Change, changes_of
 from engine.core.view import View
-from engine.errors import ClosedError, RunlineError
+from engine.errors import ClosedError, LogError, RunlineError
 from engine.executor.beginning import begin
 from engine.executor.threads import Threads
 from engine.limits import (
@@ -79,24 +79,28 @@ class ProgressHost:
         """Give the services a little time for what the log has already, then stop."""
         if self._threads is None:
             return
-        ends = [(await self._log.ends(EVENTS, follower.partition)).end for follower in self._followers]
-        caught_up = asyncio.gather(*(follower.reach(end) for follower, end in zip(self._followers, ends, strict=True)))
         try:
             async with asyncio.timeout(DRAIN_SECONDS):
-                await caught_up
+                await self._catch_up()
         except TimeoutError:
-            for follower, end in zip(self._followers, ends, strict=True):
-                if follower.position < end:
+            for follower in self._followers:
+                if not follower.caught_up:
                     _LOGGER.error(  # noqa: TRY400 - the time is up; where it happened says nothing
-                        "Progress service %s has not seen the last %d records of partition %d",
-                        follower.name,
-                        end - follower.position,
-                        follower.partition,
+                        "Progress service %s has not seen everything that is on the log", follower.name
                     )
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._threads.close()
+        finally:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+            self._threads.close()
+
+    async def _catch_up(self) -> None:
+        try:
+            ends = [(await self._log.ends(EVENTS, follower.partition)).end for follower in self._followers]
+        except LogError as error:
+            _LOGGER.error("Progress services are closed without what is left on the log: %s", error)  # noqa: TRY400 - the text says it all
+            return
+        await asyncio.gather(*(follower.reach(end) for follower, end in zip(self._followers, ends, strict=True)))
 
 
 class _Follower:
@@ -108,6 +112,7 @@ class _Follower:
         self.partition = partition
         self.name = type(service).__name__
         self.position = 0
+        self.caught_up = True
         self._view = View()
         self._log = log
         self._before = before
@@ -166,8 +171,10 @@ class _Follower:
 
     async def reach(self, position: int) -> None:
         """Wait until the service has dealt with everything below this offset."""
+        self.caught_up = False
         while self.position < position and self._place[0] < 2**63:
             await self._next_move()
+        self.caught_up = True
 
     async def _deliver(self, place: Place, change: Change) -> None:
         if self._before is not None:
@@ -179,7 +186,7 @@ class _Follower:
                     await self._run_progress(change.subject)
                 else:
                     await self._trace_progress(change.subject)
-            except (Exception, asyncio.CancelledError):
+            except (Exception, SystemExit, asyncio.CancelledError):
                 task = asyncio.current_task()
                 if task is not None and task.cancelling():
                     raise

@@ -9,7 +9,7 @@ _RUN_ID = re.compile(RUN_ID_PATTERN)
 
 def is_run_id(text: str) -> bool:
     """Return whether the text is a run id: a UUID of version 7 in lower case."""
-    return _RUN_ID.match(text) is not None
+    return _RUN_ID.fullmatch(text) is not None
 
 
 def id_time(run_id: str) -> int:

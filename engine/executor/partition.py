@@ -123,6 +123,11 @@ class Partition:
                 self.trouble = str(error)
                 failed(error)
                 _LOGGER.error("Partition %d: %s; reading again", self._number, error)  # noqa: TRY400 - the text says it all
+            except Exception as error:
+                # A mistake of ours, or of user code that got this far: it must not end the partition in silence.
+                self.trouble = f"{type(error).__name__}: {error}"
+                failed(RunlineError(f"Partition {self._number} stopped: {self.trouble}"))
+                _LOGGER.exception("Partition %d stopped; reading again", self._number)
             finally:
                 term, self._term = self._term, None
                 if term is not None:
@@ -263,10 +268,10 @@ class _Term:
         if proposal is not None and proposal[0] and proposal[0] == record.headers.get("ce_id"):
             del self._pending[run_id]
             if accepted is None:
-                self._inbox[run_id] = [*proposal[1], *self._inbox.get(run_id, ())]
-            else:
-                self.productive = True
-                self._settle(accepted, proposal[1])
+                # What we took for the run's state is not what the log says: begin again.
+                raise ReplacedError
+            self.productive = True
+            self._settle(accepted, proposal[1])
         if accepted is not None:
             self._act(accepted)
         if run_id in self._inbox and run_id not in self._pending:

@@ -362,7 +362,7 @@ async def test_a_progress_service_that_throws_or_stalls_harms_neither_runs_nor_o
                 await asyncio.sleep(0.01)
     assert "observer broke" in caplog.text
     assert "Staller stalls" in caplog.text
-    assert "Staller has not seen" in caplog.text
+    assert "Staller has not seen everything" in caplog.text
 
 
 async def test_progress_services_may_be_written_without_async() -> None:
