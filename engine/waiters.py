@@ -15,7 +15,7 @@ from engine.errors import (
     RunNotFoundError,
     WorkflowNotFoundError,
 )
-from engine.executor.partition import Listener
+from engine.executor.listener import Listener
 
 _ERRORS: dict[str, type[RunlineError]] = {
     RUN_UNKNOWN: RunNotFoundError,

@@ -9,7 +9,9 @@ from engine.core.state import RunState
 from engine.core.view import View
 from engine.errors import RunlineError
 from engine.executor.attempts import Attempts
-from engine.executor.partition import Listener, Partition, Settings
+from engine.executor.listener import Listener
+from engine.executor.partition import Partition
+from engine.executor.term import Settings
 from engine.limits import DRAIN_SECONDS, NODES_RUNNING_MAX
 from engine.log.partitioner import partition_of
 from engine.log.port import Log

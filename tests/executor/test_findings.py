@@ -13,7 +13,7 @@ from engine.core.commands import CancelRun, CreateRun, StartRun, encode
 from engine.core.records import Heading, PartHeading, commit_record, commit_value, part_record
 from engine.core.view import View
 from engine.errors import RunEndedError, RunlineError, RunNotCreatedError
-from engine.executor import partition as partition_module
+from engine.executor import checkpointer
 from engine.executor.beginning import begin
 from engine.limits import RECORD_BYTES_MAX
 from engine.log.partitioner import partition_of
@@ -404,7 +404,7 @@ async def test_a_waiter_hears_of_an_end_that_lies_before_the_checkpoint_its_engi
             await asleep.wait()
 
         monkeypatch.setattr(first._clock, "sleep", sleep)
-        monkeypatch.setattr(partition_module, "CHECKPOINT_BYTES_MIN", 500)
+        monkeypatch.setattr(checkpointer, "CHECKPOINT_BYTES_MIN", 500)
         async with engine(log.client(), gated(other_gate)) as second:
             await second.publish_workflow(chain(END, workflow_id="short"))
             await second.wait_for_workflow_run(run_id, timeout=SECONDS)
@@ -490,7 +490,7 @@ class Hooked(SimulatedLog):
 async def test_commands_below_the_checkpoint_read_during_a_takeover_are_not_decided_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(partition_module, "CHECKPOINT_BYTES_MIN", 500)
+    monkeypatch.setattr(checkpointer, "CHECKPOINT_BYTES_MIN", 500)
     passed = [1_750_000_000.0]
 
     class Time(QuickClock):

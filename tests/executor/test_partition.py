@@ -9,7 +9,7 @@ from engine import Call, ContextObject, EngineService, Registry, RunStatus
 from engine.core.records import Heading, commit_record
 from engine.core.view import View
 from engine.errors import LogDamagedError, LogError, RunEndedError, RunNotCreatedError, RunNotFoundError
-from engine.executor import partition as partition_module
+from engine.executor import checkpointer
 from engine.executor.beginning import begin
 from engine.log.port import COMMANDS, EVENTS, REJECTIONS, Record
 from tests.simulation.log import SimulatedLog
@@ -247,7 +247,7 @@ async def test_a_log_that_cannot_be_written_at_the_start_is_an_error_and_later_i
 class TestCheckpoints:
     @pytest.fixture(autouse=True)
     def _small(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(partition_module, "CHECKPOINT_BYTES_MIN", 3_000)
+        monkeypatch.setattr(checkpointer, "CHECKPOINT_BYTES_MIN", 3_000)
         monkeypatch.setattr("engine.core.checkpoint.CHECKPOINT_PART_BYTES", 1_500)
 
     async def history(self, count: int = 40) -> tuple[SimulatedLog, Gate, list[str]]:

@@ -9,7 +9,7 @@ from engine import Call, ContextObject, EngineService, Registry, Run, RunStatus,
 from engine.core.commands import CancelRun, CreateRun, StartRun, encode
 from engine.core.view import View
 from engine.errors import ClosedError, LogError, RunEndedError, WaitTimeoutError
-from engine.executor.partition import _Term
+from engine.executor.term import Term
 from engine.log.port import COMMANDS, EVENTS, REJECTIONS, WORKFLOWS, Record
 from engine.ports import SystemIds
 from tests.simulation.log import SimulatedLog
@@ -70,7 +70,7 @@ def command(log: SimulatedLog, asked: CreateRun | StartRun | CancelRun) -> None:
     log.land(COMMANDS, 0, Record(asked.run, encode(asked), {}))
 
 
-def term_of(service: EngineService) -> _Term:
+def term_of(service: EngineService) -> Term:
     term = service._executor._partitions[0]._term
     assert term is not None
     return term

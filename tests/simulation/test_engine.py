@@ -35,8 +35,8 @@ _BATCHES = [[int(_GIVEN)]] if _GIVEN else [
 
 def small_limits(random: Random, monkeypatch: pytest.MonkeyPatch) -> None:
     """Make everything that is rare in small histories frequent."""
-    monkeypatch.setattr("engine.executor.partition.CHECKPOINT_BYTES_MIN", random.choice((1_500, 6_000, 100_000)))
-    monkeypatch.setattr("engine.executor.partition.CHECKPOINT_COMMANDS", random.choice((5, 40, 50_000)))
+    monkeypatch.setattr("engine.executor.checkpointer.CHECKPOINT_BYTES_MIN", random.choice((1_500, 6_000, 100_000)))
+    monkeypatch.setattr("engine.executor.checkpointer.CHECKPOINT_COMMANDS", random.choice((5, 40, 50_000)))
     monkeypatch.setattr("engine.core.checkpoint.CHECKPOINT_PART_BYTES", random.choice((300, 2_000, 500_000)))
     monkeypatch.setattr("engine.core.decide.COMMIT_EVENTS_MAX", random.choice((4, 10, 200)))
     monkeypatch.setattr("tests.simulation.log.READ_RECORDS_MAX", random.choice((1, 4, 500)))

@@ -1,0 +1,469 @@
+"""A term: one executor owns one partition, from its fence to the next trouble, and appends, reads back, acts."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Final, NamedTuple
+
+from engine.catalogue import Catalogue
+from engine.core.commands import Command, CreateRun, StartRun, decode
+from engine.core.decide import Asked, Decision, GoOn, Input, Lost, Outcome, Refused, decide
+from engine.core.plan import Plan
+from engine.core.records import (
+    Heading,
+    commit_record,
+    commit_value,
+    fence_epoch,
+    fence_record,
+)
+from engine.core.rejection import RUN_ENDED, RUN_UNREADABLE, WRONG_PARTITION, Rejection
+from engine.core.state import GENESIS, RunState
+from engine.core.view import Accepted
+from engine.executor.attempts import Attempts
+from engine.executor.beginning import Beginning, begin
+from engine.executor.checkpointer import Checkpointer
+from engine.executor.listener import Listener
+from engine.executor.rejected import rejection_record
+from engine.log.partitioner import partition_of
+from engine.log.port import COMMANDS, EVENTS, REJECTIONS, Log, LogRecord, Record
+from engine.ports import Clock, Ids
+
+_LOGGER = logging.getLogger("runline.executor")
+
+
+class Settings(NamedTuple):
+    """What the owners of an executor's partitions have in common."""
+
+    executor: str
+    source: str
+    log: Log
+    catalogue: Catalogue
+    attempts: Attempts
+    clock: Clock
+    ids: Ids
+    listener: Listener
+
+
+class ReplacedError(Exception):
+    """Another fence stands behind ours: this owner's commits no longer count."""
+
+
+_Proposal = tuple[str, Sequence[Input]]
+"""What was sent for a run and not yet read back: the commit's id, or an empty text for a rejection; and the inputs."""
+_REJECTION: Final[_Proposal] = ("", ())
+
+
+class Term:
+    """One term of owning a partition: from its fence to the next trouble."""
+
+    def __init__(
+        self, number: int, settings: Settings, beginning: Beginning, concluded: Callable[[str, Outcome], None]
+    ) -> None:
+        self._number = number
+        self._settings = settings
+        self._log = settings.log
+        self._executor = settings.executor
+        self._attempts = settings.attempts
+        self._listener = settings.listener
+        self._concluded = concluded
+        self.view = beginning.view
+        self._epoch = ""
+        self._loop = asyncio.get_running_loop()
+        self._inbox: dict[str, list[Input]] = {}
+        self._due: list[str] = []
+        self._pending: dict[str, _Proposal] = {}
+        self._undecided: dict[int, int] = {}
+        self._commands = 0
+        self._clock = -1
+        self._checkpointer = Checkpointer(number, settings, beginning)
+        self._events = self._log.reader(EVENTS, number, beginning.view.position)
+        self._draining: asyncio.Future[None] | None = None
+        self.productive = False
+        self._broken: asyncio.Future[None] = self._loop.create_future()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @classmethod
+    async def take(cls, number: int, settings: Settings, concluded: Callable[[str, Outcome], None]) -> "Term":
+        """Fence the partition and read up to the fence."""
+        beginning = await begin(settings.log, number)
+        term = cls(number, settings, beginning, concluded)
+        try:
+            await term._fence()
+        except BaseException:
+            term.close()
+            raise
+        return term
+
+    async def _fence(self) -> None:
+        settings = self._settings
+        nonce = settings.ids.nonce()
+        fence = fence_record(
+            nonce,
+            executor=settings.executor,
+            source=settings.source,
+            time=settings.clock.now(),
+            checkpoint=self._checkpointer.named,
+        )
+        offset = await self._log.append(EVENTS, self._number, fence)
+        self._epoch = fence_epoch(offset, fence.headers)
+        while self.view.position <= offset:
+            for record in await self._events.next():
+                accepted = self.view.fold(record)
+                self._checkpointer.count(record)
+                if accepted is not None:
+                    # Somebody may wait for what an earlier term sent and did not read back.
+                    self._listener.accepted(accepted)
+        if self.view.epoch != self._epoch:
+            raise ReplacedError
+        # Only now: what was published, decided and forgotten before the fence is known, and nothing can be added there.
+        await settings.catalogue.refresh()
+        self._commands = self.view.commands
+        self._clock = self.view.clock
+
+    async def work(self) -> None:
+        """Decide, append, read back and act until something breaks.
+
+        Raises:
+            ReplacedError: Another fence was read.
+            LogError: The log failed, or an append's outcome is unknown.
+        """
+        self._attempts.release_all_but(self._number, self.view.runs)
+        for state in list(self.view.runs.values()):
+            self._resume(state)
+        for work in (self._read_events(), self._read_commands()):
+            self._spawn(work)
+        await self._broken
+
+    def close(self) -> None:
+        """Stop reading and deciding; attempts go on, the next term may still hold them."""
+        self._events.close()
+        if self._broken.done():
+            self._broken.exception()
+        else:
+            self._broken.cancel()
+        for task in self._tasks:
+            task.cancel()
+
+    def deliver(self, run_id: str, given: Input) -> None:
+        """Take an input for a run; it is decided soon, unless a proposal about the run is on its way."""
+        inbox = self._inbox.get(run_id)
+        if inbox is None:
+            self._inbox[run_id] = [given]
+        else:
+            inbox.append(given)
+        if run_id not in self._pending:
+            # What comes together is decided together, run after run: the processor has the code at hand then.
+            if not self._due:
+                self._loop.call_soon(self._decide_soon)
+            self._due.append(run_id)
+
+    # Reading.
+
+    async def _read_events(self) -> None:
+        fold = self.view.fold
+        while True:
+            records = await self._events.next()
+            for record, accepted in [(record, fold(record)) for record in records]:
+                self._read_back(record, accepted)
+            if self.view.epoch != self._epoch:
+                raise ReplacedError
+            self._decide_due()
+            if self._checkpointer.due(self._commands):
+                # C: everything below the first command that is not decided yet; T: the clock below it.
+                commands = next(iter(self._undecided), self._commands)
+                clock = self._undecided.get(commands, self._clock)
+                self._spawn(self._checkpointer.write(self._epoch, self._commands, commands, clock))
+
+    def _read_back(self, record: LogRecord, accepted: Accepted | None) -> None:
+        run_id = record.key
+        self._checkpointer.count(record)
+        proposal = self._pending.get(run_id)
+        if proposal is not None and proposal[0] and proposal[0] == record.headers.get("ce_id"):
+            del self._pending[run_id]
+            if accepted is None:
+                # What we took for the run's state is not what the log says: begin again.
+                raise ReplacedError
+            self.productive = True
+            self._settle(accepted, proposal[1])
+        if accepted is not None:
+            self._act(accepted)
+        if run_id in self._inbox and run_id not in self._pending:
+            self._due.append(run_id)
+
+    def _settle(self, accepted: Accepted, inputs: Sequence[Input]) -> None:
+        """The commands of a proposal are decided now; refusals that the run recorded are repeated on `rejections`."""
+        asked = {given.offset: given for given in inputs if isinstance(given, Asked)}
+        for offset in asked:
+            self._undecided.pop(offset, None)
+        if asked:
+            for event in accepted.value["events"]:
+                if event["type"] == "command.refused":
+                    refused, rejection = asked[event["offset"]], Rejection(event["code"], event["reason"])
+                    record = self._rejection(
+                        refused.offset, refused.command.run, refused.value, rejection, event["command"]
+                    )
+                    self._log.send(REJECTIONS, 0, record, self._fail)
+
+    def _act(self, accepted: Accepted) -> None:
+        """Do what an accepted commit asks for: start attempts, forget finished ones, go on."""
+        state = accepted.after
+        run_id = state.run_id
+        for event in accepted.value["events"]:
+            match event["type"]:
+                case "trace.started":
+                    if event.get("executor") == self._executor:
+                        self._start(state, event["trace"])
+                case "trace.succeeded" | "trace.failed" | "trace.cancelled":
+                    self._attempts.release(run_id, event["trace"])
+        self._listener.accepted(accepted)
+        if state.ready is not None and run_id not in self._pending:
+            self._inbox.setdefault(run_id, []).append(GoOn())
+
+    def _start(self, state: RunState, number: int) -> None:
+        plan = self._plan(state)
+        for trace in state.open:
+            if trace.number == number and plan is not None:
+                self._attempts.start(self._number, state, trace, plan.nodes[trace.node], self._concluded)
+
+    async def _read_commands(self) -> None:
+        reader = self._log.reader(COMMANDS, self._number, self._commands)
+        try:
+            while True:
+                for record in await reader.next():
+                    self._commands = record.offset + 1
+                    self._undecided[record.offset] = self._clock
+                    self._clock = max(self._clock, record.timestamp)
+                    await self._ask(record)
+        finally:
+            reader.close()
+
+    async def _ask(self, record: LogRecord) -> None:
+        """Hand a command on to its run, unless it can be answered at once."""
+        command = decode(record.value)
+        if isinstance(command, Rejection):
+            self._spawn(self._reject(record.offset, record.key, record.value, command, None))
+            return
+        run_id = command.run
+        if partition_of(run_id, self._log.partitions) != self._number:
+            self._spawn(self._forward(record, command))
+            return
+        state = self.view.runs.get(run_id)
+        if state is None and run_id in self.view.unreadable:
+            reason = f"expected a run that this version can read, but {self.view.unreadable[run_id]}"
+            rejection = Rejection(RUN_UNREADABLE, reason)
+            self._spawn(self._reject(record.offset, run_id, record.value, rejection, command))
+            return
+        await self._know(command)
+        decided = self.view.ended.get(run_id, -1) if state is None else state.decided
+        if record.offset <= decided:
+            del self._undecided[record.offset]
+            return
+        self.deliver(run_id, Asked(command, record.value, record.offset, self._clock))
+
+    async def _forward(self, record: LogRecord, command: Command) -> None:
+        """Send a command that came to the wrong partition to the right one, once."""
+        if "forwarded" in record.headers:
+            reason = f"expected a command on the partition of its run, but it came to partition {self._number} again"
+            await self._reject(record.offset, command.run, record.value, Rejection(WRONG_PARTITION, reason), command)
+            return
+        headers = {**record.headers, "forwarded": f"{self._number}/{record.offset}"}
+        right = partition_of(command.run, self._log.partitions)
+        await self._log.append(COMMANDS, right, Record(command.run, record.value, headers))
+        self._undecided.pop(record.offset, None)
+
+    # Deciding.
+
+    def _resume(self, state: RunState) -> None:
+        """After a takeover: try again what nobody works on, take what is finished, go on where the state says so."""
+        lost: list[int] = []
+        inputs: list[Input] = []
+        for trace in state.open:
+            if not self._attempts.holds(state.run_id, trace):
+                lost.append(trace.number)
+            elif (outcome := self._attempts.outcome(state.run_id, trace)) is not None:
+                inputs.append(outcome)
+        if lost:
+            inputs.append(Lost(tuple(lost)))
+        if state.ready is not None:
+            inputs.append(GoOn())
+        for given in inputs:
+            self.deliver(state.run_id, given)
+
+    async def _know(self, command: Command) -> None:
+        """Look for a workflow version that was published after the catalogue was last read."""
+        if isinstance(command, CreateRun | StartRun) and command.workflow is not None:
+            catalogue = self._settings.catalogue
+            if catalogue.plan(command.workflow, command.version) is None:
+                await catalogue.refresh()
+
+    def _decide_soon(self) -> None:
+        if not self._broken.done():
+            try:
+                self._decide_due()
+            except Exception as error:  # noqa: BLE001 - nobody else hears of it, and the term must not go on
+                self._fail(error)
+
+    def _decide_due(self) -> None:
+        """Decide about the runs that got inputs and have no proposal on its way."""
+        due, self._due = self._due, []
+        if self._draining is not None:
+            if not self._pending and not self._draining.done():
+                self._draining.set_result(None)
+            return
+        if self.view.epoch != self._epoch:
+            return
+        for run_id in due:
+            if run_id in self._inbox and run_id not in self._pending:
+                self._decide(run_id)
+
+    def _decide(self, run_id: str) -> None:
+        state = self.view.runs.get(run_id)
+        inputs = self._inbox.pop(run_id)
+        if state is None and run_id in self.view.ended:
+            self._answer_ended(run_id, inputs)
+            return
+        plan = self._plan_for(inputs) if state is None else self._plan(state)
+        if plan is None and state is not None:
+            self._inbox[run_id] = inputs
+            self._spawn(self._learn(state))
+            return
+        time = self._settings.clock.now()
+        decision = decide(state, inputs, plan, run_id=run_id, time=time, executor=self._executor)
+        for asked in decision.recognised:
+            self._recognise(asked)
+        if decision.left:
+            self._inbox[run_id] = list(decision.left)
+            inputs = inputs[: len(inputs) - len(decision.left)]
+        if decision.refused is not None:
+            self._refuse(run_id, decision.refused)
+        elif decision.events:
+            self._propose(run_id, state, inputs, decision, time)
+
+    def _propose(
+        self, run_id: str, state: RunState | None, inputs: Sequence[Input], decision: Decision, time: str
+    ) -> None:
+        """Send a decision to the log; what it does is done when it was read back."""
+        record = commit_record(
+            commit_value(run_id, time, decision.decided, decision.events),
+            run_id=run_id,
+            time=time,
+            decided=decision.decided,
+            prev=GENESIS if state is None else state.head,
+            epoch=self._epoch,
+            types=decision.types,
+            causation=decision.causation,
+            heading=self._heading(run_id, state, inputs),
+        )
+        self._pending[run_id] = (record.headers["ce_id"], inputs)
+        self._log.send(EVENTS, self._number, record, self._fail)
+
+    async def _learn(self, state: RunState) -> None:
+        """Look for the version of a run that the catalogue did not have."""
+        await self._settings.catalogue.refresh()
+        if self._plan(state) is None:
+            _LOGGER.error(
+                "Run %s waits: version %s of %s was never published", state.run_id, state.version, state.workflow
+            )
+        elif state.run_id in self._inbox and state.run_id not in self._pending:
+            self._decide(state.run_id)
+
+    def _recognise(self, asked: Asked) -> None:
+        self._undecided.pop(asked.offset, None)
+        self._listener.recognised(asked.command)
+
+    def _plan(self, state: RunState) -> Plan | None:
+        return self._settings.catalogue.plan(None, state.version)
+
+    def _plan_for(self, inputs: Sequence[Input]) -> Plan | None:
+        for given in inputs:
+            if isinstance(given, Asked) and isinstance(given.command, CreateRun | StartRun):
+                return self._settings.catalogue.plan(given.command.workflow or "", given.command.version)
+        return None
+
+    def _heading(self, run_id: str, state: RunState | None, inputs: Sequence[Input]) -> Heading:
+        correlation, traceparent = run_id, ""
+        if state is not None:
+            correlation, traceparent = state.correlation, state.traceparent
+        else:
+            for given in inputs:
+                if isinstance(given, Asked):
+                    correlation = given.command.correlation or run_id
+                    traceparent = given.command.traceparent or ""
+                    break
+        return Heading(self._settings.source, correlation, traceparent, self._checkpointer.named)
+
+    def _answer_ended(self, run_id: str, inputs: Sequence[Input]) -> None:
+        """Nothing changes an ended run: a start sent again is recognised, a cancellation is refused."""
+        for position, given in enumerate(inputs):
+            if not isinstance(given, Asked):
+                continue
+            if isinstance(given.command, CreateRun | StartRun):
+                self._recognise(given)
+                continue
+            reason = f"expected a run that goes on, but {run_id} has ended"
+            if left := list(inputs[position + 1 :]):
+                self._inbox[run_id] = left
+            self._refuse(run_id, Refused(given, Rejection(RUN_ENDED, reason)))
+            return
+
+    def _refuse(self, run_id: str, refused: Refused) -> None:
+        """Put a refusal on the log; until that is acknowledged nothing else is decided about the run."""
+        asked = refused.asked
+        self._pending[run_id] = _REJECTION
+        self._spawn(self._reject(asked.offset, run_id, asked.value, refused.rejection, asked.command, blocks=True))
+
+    async def _reject(
+        self,
+        offset: int,
+        key: str,
+        value: bytes,
+        rejection: Rejection,
+        command: Command | None,
+        *,
+        blocks: bool = False,
+    ) -> None:
+        identity = None if command is None else command.id
+        await self._log.append(REJECTIONS, 0, self._rejection(offset, key, value, rejection, identity))
+        self._undecided.pop(offset, None)
+        if command is not None:
+            self._listener.rejected(command, rejection)
+        if blocks:
+            del self._pending[key]
+            if key in self._inbox:
+                self._decide(key)
+
+    def _rejection(self, offset: int, key: str, value: bytes, rejection: Rejection, command: str | None) -> Record:
+        settings = self._settings
+        return rejection_record(
+            value,
+            rejection,
+            command=command,
+            key=key,
+            partition=self._number,
+            offset=offset,
+            source=settings.source,
+            time=settings.clock.now(),
+        )
+
+    # The end, and trouble.
+
+    async def drain(self) -> None:
+        """Take no more inputs, and wait until what was sent has been read back."""
+        if any(identity for identity, _ in self._pending.values()):
+            self._draining = self._loop.create_future()
+            await asyncio.wait((self._draining, self._broken), return_when=asyncio.FIRST_COMPLETED)
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+        return task
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._fail(error)
+
+    def _fail(self, error: BaseException) -> None:
+        if not self._broken.done():
+            self._broken.set_exception(error)
