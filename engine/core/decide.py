@@ -324,7 +324,7 @@ class _Draft:
                 self._end_failed(node.id, Failed("node_execution_limit", self._limit_text()))
                 return
             number = state.traces + 1
-            taken = sound(node.decide(state.context))
+            taken = sound(node.decide(state.context), state.context)
             if isinstance(taken, Work):
                 if not node.missing:
                     self._add(self._started(node, number, 1, work=True))
