@@ -307,7 +307,7 @@ class Term:
         """Decide about the runs that got inputs and have no proposal on its way."""
         due, self._due = self._due, []
         if self._draining is not None:
-            if not self._pending and not self._draining.done():
+            if not self._awaits_commits() and not self._draining.done():
                 self._draining.set_result(None)
             return
         if self.view.epoch != self._epoch:
@@ -449,9 +449,12 @@ class Term:
 
     async def drain(self) -> None:
         """Take no more inputs, and wait until what was sent has been read back."""
-        if any(identity for identity, _ in self._pending.values()):
-            self._draining = self._loop.create_future()
+        self._draining = self._loop.create_future()
+        if self._awaits_commits():
             await asyncio.wait((self._draining, self._broken), return_when=asyncio.FIRST_COMPLETED)
+
+    def _awaits_commits(self) -> bool:
+        return any(identity for identity, _ in self._pending.values())
 
     def _spawn(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
