@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from engine.core.events import Event
+from engine.context.values import WireObject
+from engine.core.events import Error, Event
 from engine.core.evolve import evolve
 from engine.core.state import OpenTrace, RunState, TraceStatus
 from engine.core.view import Accepted
@@ -39,39 +40,39 @@ def _subject(event: Event, before: RunState | None, after: RunState, time: str) 
         case "trace.started":
             return trace_of(after.run_id, _find(after, event["trace"]), after.context)
         case "trace.succeeded":
-            assert before is not None
-            return trace_of(
-                after.run_id,
-                _find(before, event["trace"]),
-                before.context,
-                status=TraceStatus.SUCCESS,
-                output=after.context,
-                message=event["message"],
-                stopped=time,
-            )
+            return _ended(before, event["trace"], TraceStatus.SUCCESS, time, after.context, message=event["message"])
         case "trace.failed":
-            assert before is not None
-            return trace_of(
-                after.run_id,
-                _find(before, event["trace"]),
-                before.context,
-                status=TraceStatus.FAILED,
-                error=event["error"],
-                stopped=time,
-            )
+            return _ended(before, event["trace"], TraceStatus.FAILED, time, error=event["error"])
         case "trace.cancelled":
-            assert before is not None
-            return trace_of(
-                after.run_id,
-                _find(before, event["trace"]),
-                before.context,
-                status=TraceStatus.CANCELLED,
-                stopped=time,
-            )
+            return _ended(before, event["trace"], TraceStatus.CANCELLED, time)
         case "command.refused":
             return None
         case _:
             return run_of(after)
+
+
+def _ended(
+    before: RunState | None,
+    number: int,
+    status: TraceStatus,
+    time: str,
+    output: WireObject | None = None,
+    *,
+    error: Error | None = None,
+    message: str = "",
+) -> Trace:
+    assert before is not None, "a trace ends in a run that has begun"
+    trace = _find(before, number)
+    return trace_of(
+        before.run_id,
+        trace,
+        before.context,
+        status=status,
+        output=output,
+        error=error,
+        message=message,
+        stopped=time,
+    )
 
 
 def _find(state: RunState, number: int) -> OpenTrace:

@@ -7,6 +7,8 @@ import time
 from datetime import UTC, datetime
 from typing import Protocol
 
+from engine.core.identity import make_run_id
+
 
 class Clock(Protocol):
     """Time, for what is written into events and for how long to wait; never for what happened before what."""
@@ -83,10 +85,7 @@ class SystemIds:
 
     def run_id(self) -> str:
         """Return a new UUID of version 7."""
-        bits = self._random.getrandbits(74)
-        number = (self._clock.milliseconds() << 80) | (0x7 << 76) | ((bits >> 62) << 64)
-        text = f"{number | (0b10 << 62) | (bits & 0x3FFF_FFFF_FFFF_FFFF):032x}"
-        return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+        return make_run_id(self._clock.milliseconds(), self._random.getrandbits(74))
 
     def command_id(self) -> str:
         """Return an id for a command: a prefix of this object's own and a number."""

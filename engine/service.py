@@ -1,7 +1,6 @@
 """The engine as a program uses it: publish workflows, create and start runs, wait for them, ask about them."""
 
 import asyncio
-import threading
 from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Literal, Self, TypeVar, cast
 
 from pydantic import ValidationError
 
+from engine.blocking import LoopThread, refuse_inside_loop
 from engine.catalogue import Catalogue, WorkflowVersion
 from engine.context import ContextObject
 from engine.context.check import check_limits
@@ -19,7 +19,6 @@ from engine.core.state import RunState, RunStatus
 from engine.errors import (
     ClosedError,
     CommandRefusedError,
-    LoopRunningError,
     RunEndedError,
     RunIdInvalidError,
     RunNotCreatedError,
@@ -83,7 +82,7 @@ class EngineService:
         self._ids = SystemIds(self._clock) if ids is None else ids
         self._waiters = Waiters()
         self._resources: AsyncExitStack | None = None
-        self._thread: _LoopThread | None = None
+        self._thread: LoopThread | None = None
         self._looking: asyncio.Task[None] | None = None
 
     @classmethod
@@ -171,8 +170,8 @@ class EngineService:
 
     def __enter__(self) -> Self:
         """Start the engine in a thread of its own, for a program without an event loop."""
-        _refuse_inside_loop("with EngineService.open(...)", "Use 'async with'.")
-        self._thread = _LoopThread()
+        refuse_inside_loop("with EngineService.open(...)", "Use 'async with'.")
+        self._thread = LoopThread()
         try:
             self._thread.call(self.__aenter__())
         except BaseException:
@@ -198,7 +197,7 @@ class EngineService:
             LoopRunningError: The calling thread runs an event loop, which must not be blocked.
         """
         try:
-            _refuse_inside_loop("A blocking call", "Await the asynchronous one instead.")
+            refuse_inside_loop("A blocking call", "Await the asynchronous one instead.")
             self._require_open()
             loop = self._loop
         except BaseException:
@@ -461,28 +460,3 @@ def _checked(run_id: str) -> str:
     if not is_run_id(run_id):
         raise RunIdInvalidError(f"Expected a run id, a UUID of version 7 in lower case, but found {run_id[:80]!r}.")
     return run_id
-
-
-def _refuse_inside_loop(what: str, hint: str) -> None:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return
-    raise LoopRunningError(f"{what} would block the event loop that runs in this thread.", hint=hint)
-
-
-class _LoopThread:
-    """An event loop in a thread of its own."""
-
-    def __init__(self) -> None:
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="runline-engine", daemon=True)
-        self._thread.start()
-
-    def call(self, call: Coroutine[None, None, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(call, self._loop).result()
-
-    def close(self) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()

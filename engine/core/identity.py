@@ -12,6 +12,13 @@ def is_run_id(text: str) -> bool:
     return _RUN_ID.fullmatch(text) is not None
 
 
+def make_run_id(milliseconds: int, bits: int) -> str:
+    """Return a run id from the time it is made, in milliseconds since 1970 UTC, and 74 random bits."""
+    number = (milliseconds << 80) | (0x7 << 76) | ((bits >> 62) << 64) | (0b10 << 62) | (bits & 0x3FFF_FFFF_FFFF_FFFF)
+    text = f"{number:032x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
 def id_time(run_id: str) -> int:
     """Return the time in a run id, in milliseconds since 1970 UTC."""
     return int(run_id[:8] + run_id[9:13], 16)

@@ -4,6 +4,8 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 from random import Random
 
+from engine.core.identity import make_run_id
+
 _BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -47,10 +49,7 @@ class SimulatedIds:
 
     def run_id(self) -> str:
         """Return a new UUID of version 7."""
-        bits = self._random.getrandbits(74)
-        number = (self._clock.milliseconds() << 80) | (0x7 << 76) | ((bits >> 62) << 64)
-        text = f"{number | (0b10 << 62) | (bits & 0x3FFF_FFFF_FFFF_FFFF):032x}"
-        return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+        return make_run_id(self._clock.milliseconds(), self._random.getrandbits(74))
 
     def command_id(self) -> str:
         """Return an id for a command."""
