@@ -15,13 +15,27 @@ from tests.checkers import Effect, accepted_commits, check_runs
 KILLS = 50
 WORKER = Path(__file__).parent / "worker.py"
 RUNS_OF_ONE_LIFE = 200
+BEGIN_SECONDS_MAX = 60
 
 
-def kill_after(directory: Path, seconds: float) -> None:
-    process = subprocess.Popen([sys.executable, str(WORKER), str(directory), str(RUNS_OF_ONE_LIFE)])
-    time.sleep(seconds)  # a real process in real time: there is no clock of ours to turn
+def start(directory: Path) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen([sys.executable, str(WORKER), str(directory), str(RUNS_OF_ONE_LIFE)])
+
+
+def kill(process: "subprocess.Popen[bytes]") -> None:
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL, "the process ended before it was killed"
+
+
+def seconds_to_begin(directory: Path) -> float:
+    """Return how long a process needs here and now until it acknowledges its first run; then kill it."""
+    begin = time.monotonic()
+    process = start(directory)
+    while not (directory / "ledger").stat().st_size:
+        assert time.monotonic() - begin < BEGIN_SECONDS_MAX, "the process does not begin to work"
+        time.sleep(0.01)
+    kill(process)
+    return time.monotonic() - begin
 
 
 async def read_all(directory: Path) -> list[LogRecord]:
@@ -37,9 +51,12 @@ def test_fifty_kills_lose_nothing_double_nothing_and_tear_nothing(tmp_path: Path
     print(f"seed {seed}")
     chance = random.Random(seed)
     (tmp_path / "ledger").touch()
-    for _ in range(KILLS):
-        # A process needs about 0.4 s to begin to work: some are killed before that, most while they work.
-        kill_after(tmp_path, chance.uniform(0.25, 1.0))
+    begins = seconds_to_begin(tmp_path)
+    for _ in range(KILLS - 1):
+        process = start(tmp_path)
+        # Some are killed before they begin to work, most while they work, in real time: they have no clock of ours.
+        time.sleep(chance.uniform(0.7, 2.5) * begins)
+        kill(process)
     subprocess.run([sys.executable, str(WORKER), str(tmp_path), "0"], check=True, timeout=120)
     lines = [line.split() for line in (tmp_path / "ledger").read_text().splitlines()]
     acknowledged = {words[1] for words in lines if words[0] == "started"}
