@@ -15,7 +15,20 @@ if TYPE_CHECKING:
     from engine.context import Converters as Converters
     from engine.core.state import RunStatus as RunStatus
     from engine.core.state import TraceStatus as TraceStatus
+    from engine.errors import ArgumentError as ArgumentError
+    from engine.errors import ClosedError as ClosedError
+    from engine.errors import CommandRefusedError as CommandRefusedError
+    from engine.errors import ContextError as ContextError
+    from engine.errors import DefinitionError as DefinitionError
+    from engine.errors import LogError as LogError
+    from engine.errors import RegistryError as RegistryError
+    from engine.errors import RunEndedError as RunEndedError
     from engine.errors import RunlineError as RunlineError
+    from engine.errors import RunNotCreatedError as RunNotCreatedError
+    from engine.errors import RunNotFoundError as RunNotFoundError
+    from engine.errors import WaitTimeoutError as WaitTimeoutError
+    from engine.errors import WorkflowAmbiguousError as WorkflowAmbiguousError
+    from engine.errors import WorkflowNotFoundError as WorkflowNotFoundError
     from engine.nodes.node_type import Configuration as Configuration
     from engine.nodes.node_type import Done as Done
     from engine.nodes.node_type import Ended as Ended
@@ -34,6 +47,19 @@ if TYPE_CHECKING:
     from engine.workflow.definition import WorkflowDefinition as WorkflowDefinition
 
 _HOME = {
+    "ArgumentError": "engine.errors",
+    "ClosedError": "engine.errors",
+    "CommandRefusedError": "engine.errors",
+    "ContextError": "engine.errors",
+    "DefinitionError": "engine.errors",
+    "LogError": "engine.errors",
+    "RegistryError": "engine.errors",
+    "RunEndedError": "engine.errors",
+    "RunNotCreatedError": "engine.errors",
+    "RunNotFoundError": "engine.errors",
+    "WaitTimeoutError": "engine.errors",
+    "WorkflowAmbiguousError": "engine.errors",
+    "WorkflowNotFoundError": "engine.errors",
     "Call": "engine.call",
     "Configuration": "engine.nodes.node_type",
     "ContextList": "engine.context",

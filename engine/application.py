@@ -89,8 +89,16 @@ def _make_importable(directory: Path) -> str:
     return str(directory)
 
 
+def _place(error: Exception) -> str:
+    """Return the file and line where an error came up, the innermost."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return "an unknown place" if trace is None else f"{trace.tb_frame.f_code.co_filename}, line {trace.tb_lineno}"
+
+
 def _failed(name: str, error: Exception) -> ApplicationError:
     return ApplicationError(
         f"Importing the application {name} failed: {type(error).__name__}: {error}",
-        hint="The error above is the cause.",
+        hint=f"It was raised at {_place(error)}.",
     )

@@ -123,6 +123,12 @@ class LogFullError(LogError):
     code = "log_full"
 
 
+class ArgumentError(RunlineError):
+    """A call was given something it cannot work with; nothing was done."""
+
+    code = "argument"
+
+
 class ClosedError(RunlineError):
     """The engine or log was closed."""
 

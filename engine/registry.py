@@ -64,6 +64,7 @@ class Registry:
         Raises:
             RegistryError: The name is taken or no name, or the function cannot take `(context, call)`.
         """
+        _require_name(name, "node")
 
         def register(function: NodeFunctionT) -> NodeFunctionT:
             registered: Registered[NodeFunction] = _registered(name, function, ("context", "call"))
@@ -78,6 +79,7 @@ class Registry:
         Raises:
             RegistryError: The name is taken or no name, or the function cannot take `(context)`.
         """
+        _require_name(name, "predicate")
 
         def register(function: PredicateT) -> PredicateT:
             registered: Registered[Predicate] = _registered(name, function, ("context",))
@@ -101,7 +103,7 @@ class Registry:
         Raises:
             RegistryError: There is none.
         """
-        return _find(self._functions, name, "function", "Register it with @registry.node.")
+        return _find(self._functions, name, "function", "Register it with @registry.node(NAME).")
 
     def find_predicate(self, name: str) -> Registered[Predicate]:
         """Return the predicate of this name.
@@ -109,7 +111,7 @@ class Registry:
         Raises:
             RegistryError: There is none.
         """
-        return _find(self._predicates, name, "predicate", "Register it with @registry.predicate.")
+        return _find(self._predicates, name, "predicate", "Register it with @registry.predicate(NAME).")
 
     def find_node_type(self, name: str) -> NodeType[Configuration]:
         """Return the node type of this name, built-in ones included.
@@ -131,6 +133,15 @@ class Registry:
         if name in entries:
             raise RegistryError(f"The {kind} '{name}' is registered twice.", hint="Give one of them another name.")
         entries[name] = entry
+
+
+def _require_name(name: object, decorator: str) -> None:
+    if not isinstance(name, str):
+        word = getattr(name, "__name__", "name")
+        raise RegistryError(
+            f"Expected a name for @registry.{decorator}, but found {name!r:.80}.",
+            hint=f'Write @registry.{decorator}("{word}").',
+        )
 
 
 def _find(entries: dict[str, EntryT], name: str, kind: str, hint: str) -> EntryT:

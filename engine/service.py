@@ -9,6 +9,15 @@ from typing import Literal, Self, TypeVar, cast
 
 from pydantic import ValidationError
 
+from engine.arguments import (
+    check_context,
+    check_durability,
+    check_location,
+    check_progress_services,
+    check_registry,
+    check_running_max,
+    check_timeout,
+)
 from engine.blocking import LoopThread, refuse_inside_loop
 from engine.catalogue import Catalogue, WorkflowVersion
 from engine.context import ContextObject
@@ -70,6 +79,13 @@ class EngineService:
         clock: Clock | None = None,
         ids: Ids | None = None,
     ) -> None:
+        check_location(location)
+        check_registry(registry)
+        check_progress_services(progress_services)
+        check_durability(durability)
+        check_running_max("nodes_running_max", nodes_running_max)
+        if nodes_running_per_workflow_max is not None:
+            check_running_max("nodes_running_per_workflow_max", nodes_running_per_workflow_max)
         self.registry = Registry() if registry is None else registry
         # Without a registry this process only passes commands on: functions are then for others to have.
         self._validated_with = registry
@@ -110,6 +126,9 @@ class EngineService:
             nodes_running_per_workflow_max: Nodes of one workflow that run at once; None for no such limit.
             clock: Time; the machine's unless given.
             ids: New identities; random unless given.
+
+        Raises:
+            ArgumentError: One of these is something else.
         """
         return cls(
             location,
@@ -266,6 +285,7 @@ class EngineService:
             ContextError: The context cannot be stored.
             WaitTimeoutError: The run did not end in time; it goes on.
         """
+        check_timeout(timeout)
         command = await self._start_command(run_id, context)
         return run_of(await self._decided(command, until_end=True, timeout=timeout))
 
@@ -300,6 +320,7 @@ class EngineService:
             ContextError: The context cannot be stored.
             WaitTimeoutError: The run did not end in time; it goes on.
         """
+        check_timeout(timeout)
         version = await self._runnable(workflow_id)
         command = StartRun(
             id=self._ids.command_id(),
@@ -317,6 +338,7 @@ class EngineService:
             RunNotFoundError: No run has this id.
             WaitTimeoutError: The run did not end in time; it goes on.
         """
+        check_timeout(timeout)
         waiter = Waiter(None, until_end=True)
         # Registered before looking, so that an end between the two is not missed.
         self._waiters.add(_checked(run_id), waiter)
@@ -401,11 +423,12 @@ class EngineService:
         if run.run_status is not RunStatus.CREATED:
             raise RunNotCreatedError(
                 f"Expected a run in Created, but {run_id} is in {run.run_status.value}.",
-                hint="Create a new run, or wait for this one with wait_for_workflow_run.",
+                hint="A run is started once: create a new one.",
             )
         return StartRun(id=self._ids.command_id(), run=run_id, context=self._wire(context))
 
     def _wire(self, context: ContextLike | None) -> dict[str, object]:
+        check_context(context)
         if context is None:
             return {}
         if not isinstance(context, ContextObject):
@@ -456,7 +479,7 @@ async def _within(waiter: Waiter, run_id: str, timeout: float | None) -> RunStat
         ) from None
 
 
-def _checked(run_id: str) -> str:
-    if not is_run_id(run_id):
-        raise RunIdInvalidError(f"Expected a run id, a UUID of version 7 in lower case, but found {run_id[:80]!r}.")
+def _checked(run_id: object) -> str:
+    if not isinstance(run_id, str) or not is_run_id(run_id):
+        raise RunIdInvalidError(f"Expected a run id, a UUID of version 7 in lower case, but found {run_id!r:.80}.")
     return run_id

@@ -72,6 +72,8 @@ def run(
         error.hint = error.hint or _application_hint(file, options)
         raise
 
+    execution.makes_log = True
+
     async def begin(engine: EngineService) -> str:
         published = await engine.publish_workflow(definition)
         run_id = await engine.create_workflow_run(published.workflow_id)
@@ -145,6 +147,7 @@ class _Execution:
         self._settings: Settings = options.load().settings
         self.registry = options.registry()
         self.converters = None if self.registry is None else self.registry.converters
+        self.makes_log = False
         self._interruptible = Interruptible()
         self._follower = Follower(self._output)
 
@@ -169,7 +172,10 @@ class _Execution:
 
     async def _execute(self, begin: Begin) -> int:
         with self._follower as follower:
-            async with open_engine(self._settings, self.registry, [follower]) as (engine, log):
+            async with open_engine(self._settings, self.registry, [follower], makes_log=self.makes_log) as (
+                engine,
+                log,
+            ):
                 run_id = await begin(engine)
                 await self._until_ended(engine, log, run_id)
                 run, traces = await engine.get_run(run_id), await engine.get_traces(run_id)

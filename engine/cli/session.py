@@ -2,7 +2,9 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 
+from engine.errors import LogError
 from engine.log.embedded import EmbeddedLog
 from engine.log.port import Log
 from engine.progress import ProgressService
@@ -28,7 +30,11 @@ async def open_log(settings: Settings) -> AsyncIterator[Log]:
 
 @asynccontextmanager
 async def open_engine(
-    settings: Settings, registry: Registry | None, progress_services: Sequence[ProgressService] = ()
+    settings: Settings,
+    registry: Registry | None,
+    progress_services: Sequence[ProgressService] = (),
+    *,
+    makes_log: bool = False,
 ) -> AsyncIterator[tuple[EngineService, Log]]:
     """Open the log and an engine on it.
 
@@ -36,11 +42,14 @@ async def open_engine(
         settings: Where and how.
         registry: The application's, or None: then nodes whose function is not known here wait.
         progress_services: Called with every change.
+        makes_log: Whether to make the log where there is none; otherwise that is a mistake in the directory's name.
 
     Raises:
         LogLockedError: Another process has the directory open.
         LogError: The log cannot be opened.
     """
+    if not makes_log:
+        _require_log(Path(settings.data))
     async with (
         open_log(settings) as log,
         EngineService.open(
@@ -52,3 +61,11 @@ async def open_engine(
         ) as engine,
     ):
         yield engine, log
+
+
+def _require_log(directory: Path) -> None:
+    if not directory.is_dir():
+        raise LogError(
+            f"expected an embedded log in {directory}, but there is none.",
+            hint="Name the directory of a log with --data; `runline run` and `runline publish` make one.",
+        )

@@ -37,7 +37,9 @@ def read_json(text: str | bytes, converters: Converters | None) -> WireObject:
             column=error.colno,
         ) from None
     if not isinstance(wire, dict):
-        raise ContextJSONError(f"expected a JSON object as the context, but found {text[:40]!r}.", line=1, column=1)
+        raise ContextJSONError(
+            f"expected a JSON object as the context, but found {type(wire).__name__}.", line=1, column=1
+        )
     context = check_wire(wire, converters=converters)
     if orjson.dumps(context) != (text.encode() if isinstance(text, str) else text):
         # Not our own writing: it may hold a name twice or an integer too large, and orjson tells neither.

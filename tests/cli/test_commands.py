@@ -1,5 +1,7 @@
 from pathlib import Path
 
+import pytest
+
 from tests.cli.conftest import APP, DATA, Runline
 
 UNKNOWN = "01900000-0000-7000-8000-000000000000"
@@ -65,12 +67,20 @@ def test_wait_says_how_a_created_run_is_started(runline: Runline) -> None:
 
 
 def test_wait_without_a_run_leaves_what_it_cannot_go_on_with(runline: Runline) -> None:
-    assert runline("wait").out == "0 runs ended, 0 left\n"
     runline("publish", DATA / "greet.yaml")
+    assert runline("wait").out == "0 runs ended, 0 left\n"
     run_id = runline("create", "greet").out.strip()
     answer = runline("wait", "--json")
     assert answer.code == 0
     assert answer.json == {"runs": [], "left": [{"run_id": run_id, "reason": "it was created and not started"}]}
+
+
+@pytest.mark.parametrize("command", [["wait"], ["start", UNKNOWN], ["cancel", UNKNOWN], ["create", "greet"]])
+def test_a_mistyped_directory_is_said_and_not_made(runline: Runline, command: list[str]) -> None:
+    answer = runline(*command, "--data", "nowhere")
+    assert answer.code == 3
+    assert "expected an embedded log in nowhere" in answer.err
+    assert not Path("nowhere").exists()
 
 
 def test_start_without_the_application_ends_and_says_what_is_missing(runline: Runline) -> None:

@@ -10,8 +10,8 @@ from engine.store.errors import StoreDamagedError, StoreError, StoreFullError, S
 DAMAGED_HINT: Final = "Restore the directory from a copy, or begin with a new one; nothing was repaired or shortened."
 FULL_HINT: Final = "Make space; the log then goes on by itself."
 LOCKED_HINT: Final = (
-    "One process writes an embedded log: stop the other one, give this one its own directory, read beside it "
-    "with EmbeddedLog.open_reading, or use Kafka for several processes."
+    "One process writes an embedded log: stop the other one, or give this one its own directory. "
+    "`runline show`, `runs` and `doctor` read beside it."
 )
 ACCESS_HINT: Final = "Name a directory that this process may write, on a disk that is not read-only."
 
@@ -47,4 +47,6 @@ def from_system(error: OSError, directory: Path) -> LogError:
     """Return the log's error for one of the operating system."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return full(directory, f"{error}.")
+    if directory.exists() and not directory.is_dir():
+        return LogError(f"the log {directory} cannot be used: it is a file.", hint="Name a directory.")
     return LogError(f"the log {directory} cannot be used: {error}.", hint=ACCESS_HINT)

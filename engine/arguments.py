@@ -1,0 +1,93 @@
+"""Arguments of a program's calls, checked before anything is done with them."""
+
+from collections.abc import Mapping, Sequence
+from math import isnan
+from pathlib import Path
+
+from engine.context import ContextObject
+from engine.errors import ArgumentError
+from engine.registry import Registry
+
+
+def check_registry(registry: object) -> None:
+    """Refuse what is no registry.
+
+    Raises:
+        ArgumentError: It is something else.
+    """
+    if registry is not None and not isinstance(registry, Registry):
+        raise _wrong("a Registry", registry)
+
+
+def check_location(location: object) -> None:
+    """Refuse what is neither a directory's name nor a log.
+
+    Raises:
+        ArgumentError: It is something else.
+    """
+    if not isinstance(location, str | Path) and not hasattr(location, "read_key"):
+        raise _wrong("a directory or an open log", location)
+
+
+def check_progress_services(services: object) -> None:
+    """Refuse what are no progress services.
+
+    Raises:
+        ArgumentError: It is no sequence, or one of them lacks a method, or is a class.
+    """
+    expected = "a sequence of objects with run_progress and trace_progress"
+    if not isinstance(services, Sequence):
+        raise _wrong(expected, services)
+    for service in services:
+        methods = (getattr(service, name, None) for name in ("run_progress", "trace_progress"))
+        if isinstance(service, type) or not all(callable(method) for method in methods):
+            raise _wrong(expected, service)
+
+
+def check_durability(durability: object) -> None:
+    """Refuse a word that names no durability: a slip must not give the weaker one.
+
+    Raises:
+        ArgumentError: It is neither `fsync` nor `process`.
+    """
+    if durability not in ("fsync", "process"):
+        raise ArgumentError(f"Expected 'fsync' or 'process' as durability, but found {durability!r}.")
+
+
+def check_running_max(name: str, value: object) -> None:
+    """Refuse a limit that nothing could run under.
+
+    Raises:
+        ArgumentError: It is no integer from 1 on.
+    """
+    if type(value) is not int or value < 1:
+        raise ArgumentError(f"Expected an integer of at least 1 as {name}, but found {value!r}.")
+
+
+def check_timeout(timeout: object) -> None:
+    """Refuse a timeout that is no time.
+
+    Raises:
+        ArgumentError: It is neither None nor a number of seconds from 0 on.
+    """
+    if timeout is None:
+        return
+    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or isnan(timeout) or timeout < 0:
+        raise ArgumentError(f"Expected seconds from 0 on as timeout, or None, but found {timeout!r}.")
+
+
+def check_context(context: object) -> None:
+    """Refuse what is no context.
+
+    Raises:
+        ArgumentError: It is neither None, a ContextObject nor a mapping.
+    """
+    if context is None or isinstance(context, ContextObject | Mapping):
+        return
+    hint = "Read a text with ContextObject.deserialize(text)." if isinstance(context, str | bytes) else ""
+    raise _wrong("a ContextObject or a mapping as the context", context, hint)
+
+
+def _wrong(expected: str, found: object, hint: str = "") -> ArgumentError:
+    name = f"the class {found.__name__}" if isinstance(found, type) else f"{found!r:.80} of type {type(found).__name__}"
+    return ArgumentError(f"Expected {expected}, but found {name}.", hint=hint)

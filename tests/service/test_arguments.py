@@ -1,0 +1,71 @@
+"""Arguments that make no sense are refused before anything is done."""
+
+import math
+from collections.abc import Callable
+
+import pytest
+
+from engine import ArgumentError, EngineService, Registry, RegistryError
+from engine.errors import RunIdInvalidError
+from engine.log.port import COMMANDS
+from tests.simulation.log import SimulatedLog
+from tests.support.workflows import END, chain
+
+
+class Service:
+    async def run_progress(self, run: object) -> None:
+        """Hear nothing."""
+
+    async def trace_progress(self, trace: object) -> None:
+        """Hear nothing."""
+
+
+WRONG: dict[str, Callable[[], EngineService]] = {
+    "a Registry": lambda: EngineService.open("data", math),  # type: ignore[arg-type]  # the mistake
+    "a directory or an open log": lambda: EngineService.open(5),  # type: ignore[arg-type]  # the mistake
+    "'fsync' or 'process'": lambda: EngineService.open("data", durability="fast"),  # type: ignore[arg-type]  # the mistake
+    "at least 1 as nodes_running_max": lambda: EngineService.open("data", nodes_running_max=0),
+    "at least 1 as nodes_running_per": lambda: EngineService.open("data", nodes_running_per_workflow_max=True),
+    "the class Service": lambda: EngineService.open("data", progress_services=[Service]),  # type: ignore[list-item]  # the mistake
+    "a sequence of objects": lambda: EngineService.open("data", progress_services=Service()),  # type: ignore[arg-type]  # the mistake
+}
+
+
+@pytest.mark.parametrize("text", WRONG)
+def test_what_an_engine_cannot_be_opened_with_is_said(text: str) -> None:
+    with pytest.raises(ArgumentError, match=text):
+        WRONG[text]()
+
+
+@pytest.mark.parametrize("timeout", ["soon", -1, math.nan, True])
+async def test_a_timeout_that_is_none_starts_nothing(timeout: float) -> None:
+    log = SimulatedLog()
+    async with EngineService.open(log) as engine:
+        await engine.publish_workflow(chain(END))
+        run_id = await engine.create_workflow_run("chain")
+        for call in (
+            engine.start_workflow_run_and_wait(run_id, None, timeout),
+            engine.run_workflow("chain", None, timeout),
+            engine.wait_for_workflow_run(run_id, timeout),
+        ):
+            with pytest.raises(ArgumentError, match="seconds from 0 on"):
+                await call
+    assert len(log.partition(COMMANDS, 0).records) == 1
+
+
+async def test_a_context_and_a_run_id_of_another_type_are_refused_with_a_hint() -> None:
+    async with EngineService.open(SimulatedLog()) as engine:
+        await engine.publish_workflow(chain(END))
+        with pytest.raises(ArgumentError, match="deserialize"):
+            await engine.run_workflow("chain", '{"x": 1}')  # type: ignore[arg-type]  # the mistake
+        with pytest.raises(RunIdInvalidError, match="7"):
+            await engine.get_run(7)  # type: ignore[arg-type]  # the mistake
+
+
+def test_a_decorator_without_its_name_is_refused() -> None:
+    registry = Registry()
+    with pytest.raises(RegistryError, match=r'@registry.node\("score"\)'):
+
+        @registry.node  # type: ignore[arg-type]  # the mistake
+        def score() -> None:
+            pass
