@@ -143,6 +143,6 @@ async def test_a_second_writer_is_refused_and_told_who_is_first(tmp_path: Path) 
         with pytest.raises(LogLockedError, match=f"process {process.pid}") as refusal:
             await EmbeddedLog.open(tmp_path, PARTITIONS)
         assert str(tmp_path) in str(refusal.value)
-        assert "open_reading" in refusal.value.hint
+        assert "runline show" in refusal.value.hint
     log = await EmbeddedLog.open(tmp_path, PARTITIONS)
     await log.close()
