@@ -57,6 +57,7 @@ def _from_module(name: str) -> ModuleType:
             ) from error
         raise _failed(name, error) from error
     except Exception as error:
+        # Whatever the application's own code raises while it is imported.
         raise _failed(name, error) from error
 
 

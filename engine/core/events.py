@@ -4,22 +4,11 @@ Plain JSON objects with a `type`; a reader may rely on the fields named here and
 Times are not in the events: all events of a commit happened at the commit's time.
 """
 
-from typing import Final, Literal, NotRequired
+from typing import Literal, NotRequired
 
 from typing_extensions import TypedDict
 
 from engine.context.values import Change, WireObject
-
-RUN_CREATED: Final = "run.created"
-RUN_STARTED: Final = "run.started"
-RUN_SUCCEEDED: Final = "run.succeeded"
-RUN_FAILED: Final = "run.failed"
-RUN_CANCELLED: Final = "run.cancelled"
-TRACE_STARTED: Final = "trace.started"
-TRACE_SUCCEEDED: Final = "trace.succeeded"
-TRACE_FAILED: Final = "trace.failed"
-TRACE_CANCELLED: Final = "trace.cancelled"
-COMMAND_REFUSED: Final = "command.refused"
 
 
 class Error(TypedDict):

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from engine.core import records
 from engine.core.evolve import evolve
 from engine.core.identity import id_floor
 from engine.core.records import (
@@ -73,12 +74,12 @@ class View:
         assert record.offset >= self.position, "records are folded in order"
         self.position = record.offset + 1
         match record.headers.get("ce_type"):
-            case "runline.commit":
+            case records.COMMIT:
                 return self._fold_commit(record)
-            case "runline.fence" if record.key == FENCE_KEY:
+            case records.FENCE if record.key == FENCE_KEY:
                 self.epoch = fence_epoch(record.offset, record.headers)
                 self._parts.clear()
-            case "runline.checkpoint" if record.key == PART_KEY:
+            case records.PART if record.key == PART_KEY:
                 self._fold_part(record)
         return None
 
