@@ -69,6 +69,8 @@ NODES_RUNNING_MAX: Final = 64
 FENCE_RETRY_SECONDS_MIN: Final = 0.05
 FENCE_RETRY_SECONDS_MAX: Final = 30.0
 """Bounds of the random, growing delay before a partition is fenced again."""
+REVOKE_SECONDS: Final = 2.0
+"""How long a partition that goes to another executor is waited for until what was sent has been read back."""
 PROGRESS_STALL_SECONDS: Final = 1.0
 """A progress service whose call takes longer no longer holds up the service after it."""
 PROGRESS_RETRY_SECONDS: Final = 0.1
@@ -102,3 +104,31 @@ DRAIN_SECONDS: Final = 5.0
 """How long closing waits for what is on its way, and then for progress services to catch up."""
 DISK_FREE_BYTES_MIN: Final = 256 * 1024 * 1024
 """Free bytes of the log's disk below which `runline doctor` warns."""
+
+# Kafka.
+KAFKA_WRITE_SECONDS_MAX: Final = 30.0
+"""How long a record may be on its way to the brokers before its outcome counts as unknown."""
+KAFKA_READ_SECONDS_MAX: Final = 30.0
+"""How long reading a stretch of a partition may go on without a record before the brokers count as unreachable."""
+KAFKA_ANSWER_SECONDS_MAX: Final = 15.0
+"""How long a question to the brokers (topics, ends of partitions) may take."""
+KAFKA_SESSION_SECONDS: Final = 6.0
+"""How long the group waits for a sign of life of an executor unless it is told otherwise."""
+KAFKA_MESSAGE_BYTES_MAX: Final = 1_040_000
+"""Bytes of one record with its framing: `RECORD_BYTES_MAX`, and room below the brokers' default of 1,048,588."""
+KAFKA_FETCH_BYTES_MAX: Final = 8 * 1024 * 1024
+"""Bytes of one answer to a consumer; twice as much is refused, whatever it unpacks to."""
+KAFKA_QUEUE_RECORDS_MAX: Final = 500_000
+KAFKA_QUEUE_KIBIBYTES_MAX: Final = 512 * 1024
+"""Records, and KiB, that wait in the client for the brokers; more are refused at once."""
+KAFKA_FETCHERS_MAX: Final = 4
+"""Stretches of partitions that one process reads at once."""
+KAFKA_REVOKE_SECONDS_MAX: Final = 3.0
+"""How long a rebalance waits for an executor to let go of a partition in order."""
+KAFKA_PARTITIONS: Final = 12
+"""Partitions of `commands` and of `events` unless told otherwise; the number never changes afterwards."""
+KAFKA_REPLICAS: Final = 3
+"""Copies of each partition, where there are so many brokers."""
+KAFKA_COMMANDS_RETENTION_HOURS: Final = 7 * 24
+KAFKA_COMMANDS_RETENTION_HOURS_MIN: Final = 24
+"""How long `commands` and `rejections` are kept in new topics, and at least in any."""

@@ -13,8 +13,12 @@ from engine.errors import LogDamagedError
 from engine.limits import CHECKPOINT_PART_BYTES
 
 
-class _Run(TypedDict):
-    """A run's state as it stands in a part; `context` is null while it is the input."""
+class OpenRun(TypedDict):
+    """A run's state as it stands in a part.
+
+    `context` is null while it is the input; `open` has each open trace's number, node, node type, title, attempt,
+    executor and start, in this order.
+    """
 
     run: str
     workflow: str
@@ -33,8 +37,10 @@ class _Run(TypedDict):
     decided: int
 
 
-class _Part(TypedDict):
-    runs: list[_Run]
+class PartValue(TypedDict):
+    """The value of a checkpoint part: open runs, and for ended ones the highest `commands` offset they decided."""
+
+    runs: list[OpenRun]
     ended: dict[str, int]
 
 
@@ -76,7 +82,7 @@ def read_part_value(value: bytes) -> tuple[dict[str, RunState], dict[str, int]]:
         LogDamagedError: The bytes are no checkpoint part.
     """
     try:
-        part: _Part = orjson.loads(value)
+        part: PartValue = orjson.loads(value)
         return {item["run"]: _decode(item) for item in part["runs"]}, part["ended"]
     except (orjson.JSONDecodeError, KeyError, TypeError, ValueError) as error:
         raise LogDamagedError(f"expected a checkpoint part, but found {value[:80]!r}") from error
@@ -97,7 +103,7 @@ def _part(encoded: list[bytes], ended: bytes) -> bytes:
     return b'{"runs":[%b],"ended":%b}' % (b",".join(encoded), ended)
 
 
-def _encode(state: RunState) -> _Run:
+def _encode(state: RunState) -> OpenRun:
     return {
         "run": state.run_id,
         "workflow": state.workflow,
@@ -117,7 +123,7 @@ def _encode(state: RunState) -> _Run:
     }
 
 
-def _decode(item: _Run) -> RunState:
+def _decode(item: OpenRun) -> RunState:
     given = item["input"]
     context = item["context"]
     if context is None:

@@ -1,19 +1,24 @@
 """Commands: requests to the engine, from any producer in any language. They may be refused.
 
-A command is one JSON object on the `commands` topic, keyed by run id.
+A command is one JSON object on the `commands` topic, keyed by run id. Its `format` is the version of this document:
+whoever writes a field that is not here raises it, so that a program that does not know the field refuses the command.
 """
 
-from typing import Annotated, Literal, cast
+from typing import Annotated, Final, Literal, cast
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from engine.context.check import check_wire
-from engine.context.values import WireObject
+from engine.context.values import WireObject, shown
 from engine.core.identity import RUN_ID_PATTERN
 from engine.core.rejection import OVERSIZED, UNDECODABLE, Rejection
 from engine.errors import ContextError
 from engine.limits import ERROR_MESSAGE_CHARACTERS_MAX, ID_CHARACTERS_MAX, RECORD_BYTES_MAX
+from engine.log.port import Record
+
+FORMAT: Final = 1
+"""The only format of commands so far, and the one of a command that names none."""
 
 _Id = Annotated[str, Field(min_length=1, max_length=ID_CHARACTERS_MAX)]
 _RunId = Annotated[str, Field(pattern=RUN_ID_PATTERN)]
@@ -24,34 +29,41 @@ class _Command(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    id: _Id
-    run: _RunId
-    correlation: _Id | None = None
-    traceparent: str | None = Field(default=None, max_length=ID_CHARACTERS_MAX)
+    format: Literal[1] = Field(default=FORMAT, description="The version of this document.")
+    id: _Id = Field(description="The command's own id, which comes back in events and rejections.")
+    run: _RunId = Field(description="The run's id, a UUID of version 7 in lower case; also the record's key.")
+    correlation: _Id | None = Field(
+        default=None, description="Comes back in every commit of the run that this command creates; else the run's id."
+    )
+    traceparent: str | None = Field(
+        default=None, max_length=ID_CHARACTERS_MAX, description="W3C trace context of whoever creates the run."
+    )
 
 
 class CreateRun(_Command):
     """Create a run of a published workflow: of the given version, or of the newest one of this id."""
 
     type: Literal["run.create"] = "run.create"
-    workflow: _Id
-    version: _Id | None = None
+    workflow: _Id = Field(description="The id of a published workflow.")
+    version: _Id | None = Field(default=None, description="One of its versions; the newest unless given.")
 
 
 class StartRun(_Command):
     """Start a run with an initial context; with `workflow` it is created first if it does not exist."""
 
     type: Literal["run.start"] = "run.start"
-    context: dict[str, object] = Field(default_factory=dict)
-    workflow: _Id | None = None
-    version: _Id | None = None
+    context: dict[str, object] = Field(default_factory=dict, description="The initial context; empty unless given.")
+    workflow: _Id | None = Field(
+        default=None, description="The id of a published workflow; needed when the run does not exist yet."
+    )
+    version: _Id | None = Field(default=None, description="One of its versions; the newest unless given.")
 
 
 class CancelRun(_Command):
     """Cancel a run that has not ended."""
 
     type: Literal["run.cancel"] = "run.cancel"
-    reason: str = Field(default="", max_length=ERROR_MESSAGE_CHARACTERS_MAX)
+    reason: str = Field(default="", max_length=ERROR_MESSAGE_CHARACTERS_MAX, description="Why, for people.")
 
 
 Command = CreateRun | StartRun | CancelRun
@@ -64,12 +76,39 @@ def encode(command: Command) -> bytes:
     return orjson.dumps({name: value for name, value in command.__dict__.items() if value is not None})
 
 
+def command_record(command: Command, source: str) -> Record:
+    """Return the record of a command, as a CloudEvent in Kafka's binary mode.
+
+    Other producers need none of these headers: the engine reads the value.
+
+    Args:
+        command: What is asked.
+        source: The `ce_source`: who asks, as a URI reference.
+    """
+    return Record(
+        command.run,
+        encode(command),
+        {
+            "ce_specversion": "1.0",
+            "ce_id": command.id,
+            "ce_type": command.type,
+            "ce_source": source,
+            "ce_subject": command.run,
+            "content-type": "application/json",
+        },
+    )
+
+
 def decode(value: bytes) -> Command | Rejection:
     """Return the command in these bytes, or why they hold none: any bytes get an answer."""
     if len(value) > RECORD_BYTES_MAX:
         return Rejection(OVERSIZED, f"expected at most {RECORD_BYTES_MAX} bytes, but found {len(value)}")
     try:
-        command = ADAPTER.validate_python(orjson.loads(value))
+        given = orjson.loads(value)
+        # Asked first: what is unknown in a later format would only say that one of its fields is.
+        if isinstance(given, dict) and ((found := given.get("format", FORMAT)) is True or found != FORMAT):
+            return Rejection(UNDECODABLE, f"expected a command of format {FORMAT}, but found format {shown(found)}")
+        command = ADAPTER.validate_python(given)
         if isinstance(command, StartRun):
             check_wire(context_of(command), unknown_types=True)
     except ValidationError as error:

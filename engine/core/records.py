@@ -29,6 +29,14 @@ class CommitValue(TypedDict):
     events: list[Event]
 
 
+class FenceValue(TypedDict):
+    """The value of a fence: a text that nobody used before, the process that takes the partition, and when."""
+
+    nonce: str
+    executor: str
+    time: str
+
+
 class Heading(NamedTuple):
     """What every commit of a run repeats in its headers, for readers that do not parse values."""
 
@@ -109,9 +117,10 @@ def read_commit(record: LogRecord) -> CommitValue:
 
 def fence_record(nonce: str, *, executor: str, source: str, time: str, checkpoint: str) -> Record:
     """Return a fence: it takes the partition from whoever wrote before it."""
+    value: FenceValue = {"nonce": nonce, "executor": executor, "time": time}
     return Record(
         FENCE_KEY,
-        orjson.dumps({"nonce": nonce, "executor": executor, "time": time}),
+        orjson.dumps(value),
         _partition_headers(FENCE, nonce, source, time) | {"nonce": nonce, "checkpoint": checkpoint},
     )
 

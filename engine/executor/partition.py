@@ -1,7 +1,7 @@
 """One partition in the hands of an executor: owned again and again, whatever happens."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from engine.core.decide import Outcome
 from engine.core.view import View
@@ -16,10 +16,17 @@ _LOGGER = logging.getLogger("runline.executor")
 
 
 class Partition:
-    """Owns one partition, again and again, until it is cancelled."""
+    """Owns one partition, again and again, until it is cancelled.
 
-    def __init__(self, number: int, settings: Settings) -> None:
+    Args:
+        number: The partition.
+        settings: What all owners of an executor have in common.
+        confirm: Asks the group whether the partition is still this executor's.
+    """
+
+    def __init__(self, number: int, settings: Settings, confirm: Callable[[int], Awaitable[bool]]) -> None:
         self._number = number
+        self._confirm = confirm
         self._settings = settings
         self._delay = FENCE_RETRY_SECONDS_MIN
         self._term: Term | None = None
@@ -29,6 +36,11 @@ class Partition:
     def view(self) -> View | None:
         """What the owner has folded, or None while the partition is not owned."""
         return None if self._term is None else self._term.view
+
+    @property
+    def decided(self) -> int | None:
+        """The offset of `commands` below which everything is decided, or None while the partition is not owned."""
+        return None if self._term is None else self._term.decided
 
     def concluded(self, run_id: str, outcome: Outcome) -> None:
         """Take the outcome of an attempt; between two terms it stays there, and the next term asks for it."""
@@ -72,5 +84,8 @@ class Partition:
                     term.close()
                     if term.productive:
                         self._delay = FENCE_RETRY_SECONDS_MIN
-            await clock.sleep(self._delay * (0.5 + ids.fraction()))
-            self._delay = min(self._delay * 2, FENCE_RETRY_SECONDS_MAX)
+            delay, self._delay = self._delay, min(self._delay * 2, FENCE_RETRY_SECONDS_MAX)
+            await clock.sleep(delay * (0.5 + ids.fraction()))
+            # One that was suspended may not know yet that it was given up: it must not replace its successor.
+            while not await self._confirm(self._number):
+                await clock.sleep(delay * (0.5 + ids.fraction()))

@@ -120,6 +120,11 @@ class Term:
         self._commands = self.view.commands
         self._clock = self.view.clock
 
+    @property
+    def decided(self) -> int:
+        """C: the offset of `commands` below which everything is decided."""
+        return next(iter(self._undecided), self._commands)
+
     async def work(self) -> None:
         """Decide, append, read back and act until something breaks.
 
@@ -170,7 +175,7 @@ class Term:
             self._decide_due()
             if self._checkpointer.due(self._commands):
                 # C: everything below the first command that is not decided yet; T: the clock below it.
-                commands = next(iter(self._undecided), self._commands)
+                commands = self.decided
                 clock = self._undecided.get(commands, self._clock)
                 self._spawn(self._checkpointer.write(self._epoch, self._commands, commands, clock))
 

@@ -25,3 +25,15 @@ class LogReadOnlyError(LogError):
     """The log was opened for reading beside its writer, so nothing can be appended here."""
 
     code = "log_read_only"
+
+
+class LogUnreachableError(LogError):
+    """No broker answers; what was sent may or may not be on the log."""
+
+    code = "log_unreachable"
+
+
+class TopicsError(LogError):
+    """The topics are missing or not as they must be; the text is the plan that would change that."""
+
+    code = "topics"

@@ -69,8 +69,50 @@ class Reader(Protocol):
         ...
 
 
+class Owner(Protocol):
+    """Who owns partitions on behalf of a member of a group. All methods are called in the event loop."""
+
+    def assigned(self, partitions: Sequence[int]) -> None:
+        """Own these partitions from now on, besides those owned before."""
+        ...
+
+    async def revoked(self, partitions: Sequence[int]) -> None:
+        """Let go of these partitions in order; they are somebody else's when this returns, or a little later."""
+        ...
+
+    def lost(self, partitions: Sequence[int]) -> None:
+        """Hear that these partitions are somebody else's already."""
+        ...
+
+    def decided(self) -> Mapping[int, int]:
+        """Return, for each partition that is owned and known, the offset of `commands` below which all is decided."""
+        ...
+
+
+class Member(Protocol):
+    """One process's part in a group that shares out the partitions."""
+
+    async def confirm(self, partition: int) -> bool:
+        """Ask the group whether the partition is still this member's."""
+        ...
+
+    async def leave(self) -> None:
+        """Leave the group, so that others take the partitions at once. Leaving twice is allowed."""
+        ...
+
+
 class Log(Protocol):
     """Partitioned, ordered, durable records. All methods belong to the event loop that opened the log."""
+
+    @property
+    def shared(self) -> bool:
+        """Whether other processes append to the log too, so that one must read it to know what is there."""
+        ...
+
+    @property
+    def trouble(self) -> str:
+        """What keeps the log from being read or written now, or an empty text."""
+        ...
 
     @property
     def partitions(self) -> int:
@@ -115,7 +157,29 @@ class Log(Protocol):
         ...
 
     async def read_key(self, topic: str, partition: int, key: str) -> Sequence[LogRecord]:
-        """Return all records with this key, in order."""
+        """Return all records with this key, in order. A shared log has no index: it reads the whole partition."""
+        ...
+
+    async def first_after(self, topic: str, partition: int, milliseconds: int) -> int:
+        """Return an offset with no record below it that was appended at this time or later.
+
+        Args:
+            topic: The topic.
+            partition: The partition.
+            milliseconds: A time since 1970 UTC.
+        """
+        ...
+
+    async def join(self, group: str, owner: Owner) -> Member:
+        """Become a member of a group that shares out the partitions; one process alone owns all of them at once.
+
+        Args:
+            group: The group's name; members of one name share.
+            owner: Hears which partitions are its own.
+
+        Raises:
+            ClosedError: The log was closed.
+        """
         ...
 
     def reader(self, topic: str, partition: int, offset: int) -> Reader:

@@ -7,19 +7,22 @@ import pytest
 from engine.log.embedded import Durability, EmbeddedLog
 from engine.log.port import Log
 from tests.simulation.log import SimulatedLog
+from tests.support.logs import open_kafka
 
 
 class OpenLog(Protocol):
     def __call__(self, partitions: int = 1, clock: Callable[[], float] = lambda: 1_700_000_000.5) -> Awaitable[Log]: ...
 
 
-@pytest.fixture(params=["embedded", "embedded-process", "simulated"])
+@pytest.fixture(params=["embedded", "embedded-process", "simulated", "kafka"])
 async def open_log(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[OpenLog]:
     opened: list[Log] = []
 
     async def open_one(partitions: int = 1, clock: Callable[[], float] = lambda: 1_700_000_000.5) -> Log:
         log: Log
-        if request.param == "simulated":
+        if request.param == "kafka":
+            log = await open_kafka(request.getfixturevalue("broker"), partitions)
+        elif request.param == "simulated":
             log = SimulatedLog(partitions, clock)
         else:
             durability: Durability = "process" if request.param == "embedded-process" else "fsync"

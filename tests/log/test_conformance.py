@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import time
 from collections.abc import Sequence
 
 import pytest
@@ -40,19 +41,24 @@ def numbers(records: Sequence[LogRecord]) -> list[int]:
 
 
 async def test_a_record_comes_back_as_written_with_its_offset_and_the_logs_time(open_log: OpenLog) -> None:
-    log = await open_log(clock=lambda: 1_700_000_000.5)
+    before = int(time.time() * 1000)
+    log = await open_log(clock=time.time)
     written = Record("run-1", b'{"events": []}', {"ce_id": "abc", "ce_type": "commit"})
     assert await log.append(EVENTS, 0, written) == 0
     (found,) = await log.read(EVENTS, 0, 0, 10)
-    assert found == LogRecord(0, 1_700_000_000_500, *written)
+    assert found == LogRecord(0, found.timestamp, *written)
+    assert before <= found.timestamp <= time.time() * 1000
 
 
-async def test_the_time_is_what_the_clock_says_even_when_it_steps_back(open_log: OpenLog) -> None:
-    times = iter([5.0, 3.0, 4.0])
-    log = await open_log(clock=lambda: next(times))
+async def test_a_time_leads_to_an_offset_that_leaves_nothing_younger_out(open_log: OpenLog) -> None:
+    log = await open_log(clock=time.time)
+    assert await log.first_after(EVENTS, 0, 0) == 0
     for number in range(3):
         await log.append(EVENTS, 0, record(number))
-    assert [found.timestamp for found in await log.read(EVENTS, 0, 0, 3)] == [5000, 3000, 4000]
+    last = (await log.read(EVENTS, 0, 2, 1))[0].timestamp
+    assert await log.first_after(EVENTS, 0, 0) == 0
+    assert await log.first_after(EVENTS, 0, last) <= 2
+    assert await log.first_after(EVENTS, 0, last + 3_600_000) <= 3
 
 
 async def test_offsets_have_no_gaps_and_keep_the_order_of_the_calls(open_log: OpenLog) -> None:

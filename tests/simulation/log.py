@@ -7,8 +7,9 @@ from typing import Literal, NamedTuple
 
 from engine.errors import ClosedError, LogError
 from engine.limits import READ_RECORDS_MAX
+from engine.log.alone import Alone
 from engine.log.place import check_offset, check_partitions, check_record, place_unknown, places
-from engine.log.port import Ends, LogRecord, Record
+from engine.log.port import Ends, LogRecord, Owner, Record
 
 Outcome = Literal["lost", "unknown"]
 
@@ -130,6 +131,16 @@ class SimulatedLog:
         """The number of partitions of `commands` and of `events`; `workflows` and `rejections` have one."""
         return self._count
 
+    @property
+    def shared(self) -> bool:
+        """Every executor here owns everything and reads what it appends."""
+        return False
+
+    @property
+    def trouble(self) -> str:
+        """Nothing that lasts."""
+        return ""
+
     def client(self) -> "SimulatedLog":
         """Return another client of the same records, as another process has one."""
         other = SimulatedLog(self._count, self._clock)
@@ -180,6 +191,17 @@ class SimulatedLog:
         """Return all records with this key, in order."""
         self._check_open()
         return [record for record in self.partition(topic, partition).records if record.key == key]
+
+    async def first_after(self, topic: str, partition: int, milliseconds: int) -> int:
+        """Return the offset of the first record appended at this time or later, or the end."""
+        found = self.partition(topic, partition)
+        later = (record.offset for record in found.records if record.timestamp >= milliseconds)
+        return next(later, found.end)
+
+    async def join(self, group: str, owner: Owner) -> Alone:  # noqa: ARG002 - groups are for logs with brokers
+        """Own all partitions, however many others do."""
+        self._check_open()
+        return Alone(self._count, owner)
 
     def reader(self, topic: str, partition: int, offset: int) -> SimulatedReader:
         """Return a reader that starts at `offset` and goes on with what is appended."""

@@ -101,11 +101,11 @@ class Host:
         """Return what an engine with nothing to do still holds."""
         executor = self.service._executor
         found = {"attempts": len(executor._attempts), "waiters": len(self.service._waiters)}
-        for partition in executor._partitions:
+        for partition in executor._partitions.values():
             term = partition._term
             assert term is not None
             found |= {"inbox": len(term._inbox), "pending": len(term._pending), "undecided": len(term._undecided)}
-        dead = sum(task.done() for task in executor._tasks)
+        dead = sum(task.done() for task in executor._tasks.values())
         return [f"{self.name} holds {count} {what}" for what, count in (found | {"dead tasks": dead}).items() if count]
 
 

@@ -13,6 +13,7 @@ import orjson
 
 from engine.errors import ClosedError, LogError
 from engine.limits import RECORD_BYTES_MAX
+from engine.log.alone import Alone
 from engine.log.embedded.committer import Committer, Entry, Outcome
 from engine.log.embedded.failures import from_store
 from engine.log.embedded.opening import Opened, open_log
@@ -20,7 +21,7 @@ from engine.log.embedded.partition import Partition
 from engine.log.embedded.reader import EmbeddedReader
 from engine.log.embedded.reading import ReadOnlyLog, read_records, read_records_of_key
 from engine.log.place import check_offset, check_record, place_unknown
-from engine.log.port import Ends, LogRecord, Record
+from engine.log.port import Ends, LogRecord, Owner, Record
 from engine.store.errors import StoreError
 
 Durability = Literal["fsync", "process"]
@@ -102,6 +103,16 @@ class EmbeddedLog:
         """The number of partitions of `commands` and of `events`; `workflows` and `rejections` have one."""
         return self._count
 
+    @property
+    def shared(self) -> bool:
+        """This process alone appends."""
+        return False
+
+    @property
+    def trouble(self) -> str:
+        """A directory is there or not; what goes wrong is told to whoever appends."""
+        return ""
+
     async def append(self, topic: str, partition: int, record: Record) -> int:
         """Append one record and return its offset once it is durable.
 
@@ -143,6 +154,16 @@ class EmbeddedLog:
         """Return all records with this key, in order."""
         place = self._partition(topic, partition)
         return await read_records_of_key(self._opened.records, place, key, place.end)
+
+    async def first_after(self, topic: str, partition: int, milliseconds: int) -> int:  # noqa: ARG002 - any is right
+        """Return an offset with no record below it that was appended at this time or later: the first."""
+        return (await self.ends(topic, partition)).start
+
+    async def join(self, group: str, owner: Owner) -> Alone:  # noqa: ARG002 - there is nobody else in any group
+        """Own all partitions."""
+        if self._closing is not None:
+            raise ClosedError(f"the log {self._directory} was closed.")
+        return Alone(self._count, owner)
 
     def reader(self, topic: str, partition: int, offset: int) -> EmbeddedReader:
         """Return a reader that starts at `offset` and goes on with what is appended."""

@@ -13,7 +13,7 @@ from engine.log.embedded.partition import Partition
 from engine.log.embedded.records import StoredRecords
 from engine.log.errors import LogReadOnlyError
 from engine.log.place import check_offset, place_unknown
-from engine.log.port import Ends, LogRecord, Reader, Record
+from engine.log.port import COMMANDS, Ends, LogRecord, Member, Owner, Reader, Record
 from engine.store.errors import StoreError
 from engine.store.rocks import RocksStore
 
@@ -67,6 +67,16 @@ class ReadOnlyLog:
             raise from_store(error, self._directory) from error
         self._take_over(promises)
 
+    @property
+    def shared(self) -> bool:
+        """Another process appends."""
+        return True
+
+    @property
+    def trouble(self) -> str:
+        """What is there can be read."""
+        return ""
+
     async def append(self, topic: str, partition: int, record: Record) -> int:
         """Refuse: another process writes this log."""
         self._refuse(topic, partition, record)
@@ -94,6 +104,14 @@ class ReadOnlyLog:
         """Return all records with this key, in order."""
         place = self._partition(topic, partition)
         return await read_records_of_key(self._records, place, key, place.end)
+
+    async def first_after(self, topic: str, partition: int, milliseconds: int) -> int:  # noqa: ARG002 - any is right
+        """Return an offset with no record below it that was appended at this time or later: the first."""
+        return (await self.ends(topic, partition)).start
+
+    async def join(self, group: str, owner: Owner) -> Member:
+        """Refuse: another process owns the partitions."""
+        self._refuse(COMMANDS, 0, group, owner)
 
     def reader(self, topic: str, partition: int, offset: int) -> Reader:
         """Refuse: nobody tells this process about new records; `refresh` and `read` show them."""

@@ -1,0 +1,85 @@
+"""What an error of the Kafka client means for the log."""
+
+from typing import Final
+
+from confluent_kafka import KafkaError, KafkaException
+
+from engine.errors import LogError
+from engine.log.errors import LogUnreachableError, OffsetOutOfRangeError, PlaceUnknownError, RecordTooLargeError
+
+_UNREACHABLE: Final = frozenset(
+    {
+        KafkaError._ALL_BROKERS_DOWN,  # noqa: SLF001 - the library's public names of local errors
+        KafkaError._TRANSPORT,  # noqa: SLF001 - the same
+        KafkaError._RESOLVE,  # noqa: SLF001 - the same
+        KafkaError._TIMED_OUT,  # noqa: SLF001 - the same
+        KafkaError._MSG_TIMED_OUT,  # noqa: SLF001 - the same
+        KafkaError._TIMED_OUT_QUEUE,  # noqa: SLF001 - the same
+        KafkaError.BROKER_NOT_AVAILABLE,
+        KafkaError.NETWORK_EXCEPTION,
+        KafkaError.REQUEST_TIMED_OUT,
+    }
+)
+_OUT_OF_RANGE: Final = frozenset(
+    {
+        KafkaError.OFFSET_OUT_OF_RANGE,
+        KafkaError._AUTO_OFFSET_RESET,  # noqa: SLF001 - what auto.offset.reset=error makes of it
+        KafkaError._LOG_TRUNCATION,  # noqa: SLF001 - the log became shorter after an unclean election
+    }
+)
+_UNKNOWN_PLACE: Final = frozenset(
+    {
+        KafkaError.UNKNOWN_TOPIC_OR_PART,
+        KafkaError._UNKNOWN_TOPIC,  # noqa: SLF001 - the client's own form of it
+        KafkaError._UNKNOWN_PARTITION,  # noqa: SLF001 - the same
+    }
+)
+DENIED: Final = frozenset(
+    {
+        KafkaError._AUTHENTICATION,  # noqa: SLF001 - the library's public names of local errors
+        KafkaError._SSL,  # noqa: SLF001 - the same
+        KafkaError.SASL_AUTHENTICATION_FAILED,
+        KafkaError.TOPIC_AUTHORIZATION_FAILED,
+        KafkaError.GROUP_AUTHORIZATION_FAILED,
+        KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+    }
+)
+UNREADABLE: Final = frozenset(
+    {
+        KafkaError._BAD_MSG,  # noqa: SLF001 - the library's public names of local errors
+        KafkaError._BAD_COMPRESSION,  # noqa: SLF001 - the same
+        KafkaError.INVALID_MSG,
+        KafkaError.MSG_SIZE_TOO_LARGE,
+    }
+)
+"""The record batch at one offset cannot be unpacked; what follows can be."""
+
+
+def from_kafka(error: KafkaError, doing: str) -> LogError:
+    """Return our error for one of the client's.
+
+    Args:
+        error: The client's.
+        doing: What was tried, to follow "expected to".
+    """
+    text = f"expected to {doing}, but {error.name()}: {error.str()}."
+    code = error.code()
+    if code in _OUT_OF_RANGE:
+        return OffsetOutOfRangeError(text)
+    if code in _UNKNOWN_PLACE:
+        return PlaceUnknownError(text, hint="`runline topics plan` says what is missing.")
+    if code == KafkaError.MSG_SIZE_TOO_LARGE:
+        return RecordTooLargeError(text, hint="`runline topics plan` compares the topics' limits with ours.")
+    if code in _UNREACHABLE:
+        return LogUnreachableError(text, hint="Are the brokers up, and is the address right?")
+    if code in DENIED:
+        return LogError(text, hint="Look at the security properties and at the rights of this user.")
+    return LogError(text)
+
+
+def from_exception(error: KafkaException, doing: str) -> LogError:
+    """Return our error for an exception of the client."""
+    cause = error.args[0] if error.args else None
+    if isinstance(cause, KafkaError):
+        return from_kafka(cause, doing)
+    return LogError(f"expected to {doing}, but {error}.")

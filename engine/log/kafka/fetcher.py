@@ -1,0 +1,192 @@
+"""The fetchers: Kafka consumers that read a stretch of a partition and answer where it begins and ends."""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from queue import Empty, LifoQueue
+from typing import TypeVar
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+
+from engine.errors import ClosedError
+from engine.limits import KAFKA_ANSWER_SECONDS_MAX, KAFKA_FETCHERS_MAX, KAFKA_READ_SECONDS_MAX, READ_RECORDS_MAX
+from engine.log.errors import LogUnreachableError
+from engine.log.kafka.failures import UNREADABLE, from_exception, from_kafka
+from engine.log.kafka.messages import log_record
+from engine.log.kafka.properties import CLIENT_LOGGER, Property
+from engine.log.place import check_offset
+from engine.log.port import Ends, LogRecord
+
+T = TypeVar("T")
+
+_POLL_SECONDS = 0.5
+_UNREADABLE_TRIES = 3
+_SCAN_RECORDS = 10_000
+
+
+class Fetchers:
+    """Consumers for reads that end, each used by one thread at a time.
+
+    Args:
+        properties: The consumers'.
+    """
+
+    def __init__(self, properties: Mapping[str, Property]) -> None:
+        self._properties = dict(properties)
+        self._idle: LifoQueue[Consumer] = LifoQueue()
+        self._threads = ThreadPoolExecutor(KAFKA_FETCHERS_MAX, "runline kafka fetcher")
+        self._closed = False
+
+    async def ends(self, topic: str, partition: int) -> Ends:
+        """Return the partition's bounds now."""
+        return await self._with(
+            f"find the ends of {topic}/{partition}", lambda consumer: _ends(consumer, topic, partition)
+        )
+
+    async def read(self, topic: str, partition: int, offset: int, count: int) -> list[LogRecord]:
+        """Return up to `count` records from `offset` on, fewer at the end."""
+        return await self._with(
+            f"read {topic}/{partition} from offset {offset}",
+            lambda consumer: _read(consumer, topic, partition, offset, count),
+        )
+
+    async def read_key(self, topic: str, partition: int, key: str) -> list[LogRecord]:
+        """Return all records with this key."""
+
+        def find(consumer: Consumer) -> list[LogRecord]:
+            found: list[LogRecord] = []
+            start, end = _ends(consumer, topic, partition)
+            while start < end:
+                records = _read(consumer, topic, partition, start, _SCAN_RECORDS)
+                if not records:
+                    break
+                found += [record for record in records if record.key == key]
+                start = records[-1].offset + 1
+            return found
+
+        return await self._with(f"read {topic}/{partition}", find)
+
+    async def first_after(self, topic: str, partition: int, milliseconds: int) -> int:
+        """Return the offset of the first record that is not older than this, or the end where there is none."""
+        return await self._with(
+            f"find a time in {topic}/{partition}",
+            lambda consumer: _first_after(consumer, topic, partition, milliseconds),
+        )
+
+    def close(self) -> None:
+        """Let go of the consumers. Blocks."""
+        self._closed = True
+        self._threads.shutdown(cancel_futures=True)
+        while not self._idle.empty():
+            self._idle.get().close()
+
+    def _take(self) -> Consumer:
+        try:
+            return self._idle.get_nowait()
+        except Empty:
+            return Consumer(self._properties, logger=CLIENT_LOGGER)
+
+    async def _with(self, doing: str, use: Callable[[Consumer], T]) -> T:
+        if self._closed:
+            raise ClosedError("the log was closed.")
+
+        def work() -> T:
+            consumer = self._take()
+            try:
+                found = use(consumer)
+            except KafkaException as exception:
+                consumer.close()
+                raise from_exception(exception, doing) from exception
+            except BaseException:
+                consumer.close()
+                raise
+            self._idle.put(consumer)
+            return found
+
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+
+def _ends(consumer: Consumer, topic: str, partition: int) -> Ends:
+    return Ends(*consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=KAFKA_ANSWER_SECONDS_MAX))
+
+
+def _first_after(consumer: Consumer, topic: str, partition: int, milliseconds: int) -> int:
+    (found,) = consumer.offsets_for_times(
+        [TopicPartition(topic, partition, max(milliseconds, 0))], timeout=KAFKA_ANSWER_SECONDS_MAX
+    )
+    if found.error is not None:
+        raise from_kafka(found.error, f"find a time in {topic}/{partition}")
+    return found.offset if found.offset >= 0 else _ends(consumer, topic, partition).end
+
+
+def _read(consumer: Consumer, topic: str, partition: int, offset: int, count: int) -> list[LogRecord]:
+    ends = _ends(consumer, topic, partition)
+    check_offset(topic, partition, offset, ends)
+    if count <= 0 or offset == ends.end:
+        return []
+    stretch = _Stretch(consumer, topic, partition, offset, min(ends.end, offset + count))
+    consumer.assign([TopicPartition(topic, partition, offset)])
+    try:
+        while not stretch.done:
+            stretch.go_on()
+    finally:
+        consumer.unassign()
+    return stretch.records[:count]
+
+
+class _Stretch:
+    """Records from one offset to another, as far as they have come."""
+
+    def __init__(self, consumer: Consumer, topic: str, partition: int, offset: int, end: int) -> None:
+        self._consumer = consumer
+        self._place = (topic, partition)
+        self._position = offset
+        self._end = end
+        self._tries = 0
+        self._patience = time.monotonic() + KAFKA_READ_SECONDS_MAX
+        self.records: list[LogRecord] = []
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing more is to come."""
+        return self._position >= self._end
+
+    def go_on(self) -> None:
+        """Take what has come."""
+        first = self._consumer.poll(_POLL_SECONDS)
+        if first is None:
+            if time.monotonic() > self._patience:
+                raise LogUnreachableError(
+                    f"expected a record of {self._name} at offset {self._position} within {KAFKA_READ_SECONDS_MAX} s, "
+                    "but found none.",
+                    hint="Are the brokers up?",
+                )
+            return
+        for message in [first, *self._consumer.consume(READ_RECORDS_MAX, 0)]:
+            error = message.error()
+            if error is not None:
+                self._stumble(error)
+            elif not self.done:
+                record = log_record(message)
+                self._position = record.offset + 1
+                self._patience = time.monotonic() + KAFKA_READ_SECONDS_MAX
+                self.records.append(record)
+
+    def _stumble(self, error: KafkaError) -> None:
+        if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - the library's public name
+            self._position = self._end
+        elif error.code() in UNREADABLE:
+            # Nobody can unpack this batch; the lanes say so aloud.
+            self._tries += 1
+            if self._tries >= _UNREADABLE_TRIES:
+                self._position, self._tries = self._position + 1, 0
+            self._consumer.seek(TopicPartition(*self._place, self._position))
+        else:
+            failure = from_kafka(error, f"read {self._name} at offset {self._position}")
+            if not isinstance(failure, LogUnreachableError):
+                raise failure
+
+    @property
+    def _name(self) -> str:
+        return "/".join(map(str, self._place))

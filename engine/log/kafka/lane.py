@@ -1,0 +1,180 @@
+"""A lane: one Kafka consumer on a thread of its own, which reads for at most one reader of each partition."""
+
+import asyncio
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from engine.errors import LogError
+from engine.limits import KAFKA_ANSWER_SECONDS_MAX, READ_RECORDS_MAX
+from engine.log.errors import LogUnreachableError, OffsetOutOfRangeError
+from engine.log.kafka.failures import UNREADABLE, from_exception, from_kafka
+from engine.log.kafka.messages import log_record
+from engine.log.kafka.properties import CLIENT_LOGGER, Property
+from engine.log.kafka.reader import KafkaReader
+from engine.log.place import check_offset
+from engine.log.port import Ends, LogRecord
+
+_LOGGER = logging.getLogger("runline.kafka")
+
+_ORDER_SECONDS = 0.02
+"""How long an order may wait: the consumer is the thread's alone, and the thread is inside `poll`."""
+_UNREADABLE_TRIES = 3
+"""Failures to unpack the batch at one offset before it is passed over."""
+
+_Place = tuple[str, int]
+
+
+class Lane:
+    """Reads partitions and hands the records over to their readers in the event loop.
+
+    Args:
+        properties: The consumer's.
+        noticed: Called in the lane's thread with every error that concerns no single partition.
+    """
+
+    def __init__(self, properties: Mapping[str, Property], noticed: Callable[[KafkaError], None]) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._consumer = Consumer({**properties, "error_cb": noticed}, logger=CLIENT_LOGGER)
+        self._places: set[_Place] = set()
+        self._orders: deque[Callable[[], None]] = deque()
+        self._readers: dict[_Place, KafkaReader] = {}
+        self._failures: dict[tuple[str, int, int], int] = {}
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name="runline kafka lane", daemon=True)
+        self._thread.start()
+
+    # In the event loop.
+
+    def has(self, topic: str, partition: int) -> bool:
+        """Return whether the lane reads this partition for somebody already."""
+        return (topic, partition) in self._places
+
+    def add(self, reader: KafkaReader) -> None:
+        """Begin to read for a reader."""
+        self._places.add((reader.topic, reader.partition))
+        self._orders.append(lambda: self._assign(reader))
+
+    def remove(self, reader: KafkaReader) -> None:
+        """Stop reading for a reader."""
+        self._places.discard((reader.topic, reader.partition))
+        self._orders.append(lambda: self._unassign(reader))
+
+    def hold(self, reader: KafkaReader, held: bool) -> None:  # noqa: FBT001 - the reader's callback
+        """Pause or go on reading for a reader."""
+        self._orders.append(lambda: self._pause(reader, held))
+
+    def stop(self) -> None:
+        """Let the thread end; `join` waits for it."""
+        self._stopping = True
+
+    def join(self) -> None:
+        """Wait for the thread to end. Blocks."""
+        self._thread.join()
+
+    # In the lane's thread.
+
+    def _run(self) -> None:
+        try:
+            while not self._stopping:
+                while self._orders:
+                    self._orders.popleft()()
+                first = self._consumer.poll(_ORDER_SECONDS)
+                if first is not None:
+                    self._hand_over([first, *self._consumer.consume(READ_RECORDS_MAX, 0)])
+        finally:
+            self._consumer.close()
+
+    def _hand_over(self, messages: list[Message]) -> None:
+        batches: dict[KafkaReader, list[LogRecord]] = {}
+        for message in messages:
+            topic, partition = message.topic(), message.partition()
+            if topic is None or partition is None:
+                continue
+            reader = self._readers.get((topic, partition))
+            if reader is None:
+                continue
+            error = message.error()
+            if error is not None:
+                self._failed(reader, error, message)
+            elif (records := batches.get(reader)) is None:
+                batches[reader] = [log_record(message)]
+            else:
+                records.append(log_record(message))
+        if batches:
+            for reader, records in batches.items():
+                reader.offset = records[-1].offset + 1
+            self._tell(_offer, batches)
+
+    def _assign(self, reader: KafkaReader) -> None:
+        place = (reader.topic, reader.partition)
+        self._readers[place] = reader
+        try:
+            self._consumer.incremental_assign([TopicPartition(*place, reader.offset)])
+        except KafkaException as exception:
+            self._tell(reader.fail, from_exception(exception, f"read {reader.topic}/{reader.partition}"))
+
+    def _unassign(self, reader: KafkaReader) -> None:
+        place = (reader.topic, reader.partition)
+        if self._readers.get(place) is reader:
+            del self._readers[place]
+            with suppress(KafkaException):
+                self._consumer.incremental_unassign([TopicPartition(*place)])
+
+    def _pause(self, reader: KafkaReader, held: bool) -> None:  # noqa: FBT001 - as in `hold`
+        place = (reader.topic, reader.partition)
+        if self._readers.get(place) is reader:
+            act = self._consumer.pause if held else self._consumer.resume
+            with suppress(KafkaException):
+                act([TopicPartition(*place)])
+
+    def _failed(self, reader: KafkaReader, error: KafkaError, message: Message) -> None:
+        """A partition cannot be read at this offset: pass over what nobody can unpack, tell the reader of the rest."""
+        place = f"{reader.topic}/{reader.partition}"
+        failure = from_kafka(error, f"read {place} at offset {reader.offset}")
+        if error.code() in UNREADABLE:
+            at = message.offset()
+            offset = reader.offset if at is None or at < 0 else max(at, reader.offset)
+            key = (reader.topic, reader.partition, offset)
+            tries = self._failures[key] = self._failures.get(key, 0) + 1
+            if tries >= _UNREADABLE_TRIES:
+                _LOGGER.error("%s The batch is passed over: nobody can unpack it.", failure)
+                reader.offset = offset + 1
+                del self._failures[key]
+            with suppress(KafkaException):
+                self._consumer.seek(TopicPartition(reader.topic, reader.partition, reader.offset))
+            return
+        if isinstance(failure, LogUnreachableError):
+            # The client goes on by itself when the brokers are back.
+            _LOGGER.warning("%s", failure)
+            return
+        if isinstance(failure, OffsetOutOfRangeError):
+            failure = self._out_of_range(reader, failure)
+        self._unassign(reader)
+        self._tell(reader.fail, failure)
+
+    def _out_of_range(self, reader: KafkaReader, failure: LogError) -> LogError:
+        """Say where the partition begins and ends, if that can be known now."""
+        place = TopicPartition(reader.topic, reader.partition)
+        try:
+            ends = Ends(*self._consumer.get_watermark_offsets(place, timeout=KAFKA_ANSWER_SECONDS_MAX))
+            check_offset(reader.topic, reader.partition, reader.offset, ends)
+        except OffsetOutOfRangeError as error:
+            return error
+        except KafkaException:
+            return failure
+        return failure
+
+    def _tell(self, *call: object) -> None:
+        # The loop may be gone while the thread still works; then nobody is left to be told.
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(*call)  # type: ignore[arg-type]  # a function and its arguments
+
+
+def _offer(batches: dict[KafkaReader, list[LogRecord]]) -> None:
+    for reader, records in batches.items():
+        reader.offer(records, sum(len(record.value) for record in records))

@@ -1,0 +1,190 @@
+"""The log on Kafka: any number of processes, partitions and brokers."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+
+from confluent_kafka import KafkaError
+
+from engine.errors import ClosedError, LogError
+from engine.log.kafka.failures import DENIED
+from engine.log.kafka.fetcher import Fetchers
+from engine.log.kafka.lane import Lane
+from engine.log.kafka.location import KafkaLocation
+from engine.log.kafka.member import KafkaMember
+from engine.log.kafka.properties import FETCHER, FOLLOWER, MEMBER, PRODUCER, merged, refused
+from engine.log.kafka.reader import KafkaReader
+from engine.log.kafka.sender import Sender
+from engine.log.kafka.topics import require_topics
+from engine.log.place import check_record, partitions_of, place_unknown
+from engine.log.port import COMMANDS, TOPICS, Ends, LogRecord, Owner, Record
+
+_LOGGER = logging.getLogger("runline.kafka")
+
+
+class KafkaLog:
+    """A log on Kafka. Use `KafkaLog.open`.
+
+    The Kafka clients are synchronous: each has a thread of its own, and hands over to the event loop in batches.
+    """
+
+    def __init__(self, location: KafkaLocation, partitions: int, properties: Mapping[str, str]) -> None:
+        self._location = location
+        self._count = partitions
+        self._given = dict(properties)
+        self._names = {topic: location.topic(topic) for topic in TOPICS}
+        self._trouble = ""
+        self._closed = False
+        self._sender = Sender(merged(PRODUCER, location.brokers, self._given), self._notice)
+        self._fetchers = Fetchers(merged(FETCHER, location.brokers, self._given))
+        self._lanes: list[Lane] = []
+        self._readers: dict[KafkaReader, Lane] = {}
+        self._members: list[KafkaMember] = []
+
+    @classmethod
+    async def open(cls, location: KafkaLocation, properties: Mapping[str, str] | None = None) -> "KafkaLog":
+        """Open a log whose topics are there and as they must be.
+
+        Args:
+            location: The brokers and the prefix of the topics.
+            properties: Properties of librdkafka for all clients, such as `security.protocol`.
+
+        Raises:
+            TopicsError: The topics are missing or not as they must be; the text says how.
+            LogUnreachableError: No broker answers.
+            LogError: A property is wrong or must stay as it is.
+        """
+        given = {} if properties is None else properties
+        if ours := refused(given):
+            raise LogError(
+                f"expected properties that leave the log's promises alone, but found {', '.join(ours)}.",
+                hint="Leave them out.",
+            )
+        partitions = await asyncio.to_thread(require_topics, location, given)
+        return cls(location, partitions, given)
+
+    @property
+    def partitions(self) -> int:
+        """The number of partitions of `commands` and of `events`; `workflows` and `rejections` have one."""
+        return self._count
+
+    @property
+    def shared(self) -> bool:
+        """Other processes append too."""
+        return True
+
+    @property
+    def trouble(self) -> str:
+        """What keeps the brokers from being reached now, or an empty text."""
+        return self._trouble
+
+    async def append(self, topic: str, partition: int, record: Record) -> int:
+        """Append one record and return its offset once all replicas in sync have it.
+
+        Raises:
+            RecordTooLargeError: It has more than `RECORD_BYTES_MAX` bytes; nothing was written.
+            LogError: The outcome is unknown or the record was not written.
+            ClosedError: The log was closed.
+        """
+        name = self._name(topic, partition)
+        check_record(topic, record)
+        offset = await self._sender.append(name, partition, record)
+        self._well()
+        return offset
+
+    def send(self, topic: str, partition: int, record: Record, failed: Callable[[LogError], None]) -> None:
+        """Append one record without waiting: reading it back is the acknowledgement.
+
+        Raises:
+            RecordTooLargeError: It has more than `RECORD_BYTES_MAX` bytes.
+            LogError: So much waits for the brokers already that no more is taken.
+            ClosedError: The log was closed.
+        """
+        name = self._name(topic, partition)
+        check_record(topic, record)
+        self._sender.send(name, partition, record, failed)
+
+    async def ends(self, topic: str, partition: int) -> Ends:
+        """Return the partition's bounds now."""
+        return await self._fetchers.ends(self._name(topic, partition), partition)
+
+    async def read(self, topic: str, partition: int, offset: int, count: int) -> Sequence[LogRecord]:
+        """Return up to `count` records from `offset` on, fewer at the end; never waits for new ones.
+
+        Raises:
+            OffsetOutOfRangeError: `offset` is before the partition's start or behind its end.
+            LogUnreachableError: The brokers do not answer.
+        """
+        return await self._fetchers.read(self._name(topic, partition), partition, offset, count)
+
+    async def read_key(self, topic: str, partition: int, key: str) -> Sequence[LogRecord]:
+        """Return all records with this key, in order. It reads the whole partition."""
+        return await self._fetchers.read_key(self._name(topic, partition), partition, key)
+
+    async def first_after(self, topic: str, partition: int, milliseconds: int) -> int:
+        """Return the offset of the first record appended at this time or later, or the end where there is none."""
+        return await self._fetchers.first_after(self._name(topic, partition), partition, milliseconds)
+
+    def reader(self, topic: str, partition: int, offset: int) -> KafkaReader:
+        """Return a reader that starts at `offset` and goes on with what is appended."""
+        name = self._name(topic, partition)
+        lane = next((lane for lane in self._lanes if not lane.has(name, partition)), None)
+        if lane is None:
+            lane = Lane(merged(FOLLOWER, self._location.brokers, self._given), self._notice)
+            self._lanes.append(lane)
+        reader = KafkaReader(name, partition, offset, self._forget, lane.hold)
+        self._readers[reader] = lane
+        lane.add(reader)
+        return reader
+
+    async def join(self, group: str, owner: Owner) -> KafkaMember:
+        """Become a member of a consumer group on `commands`."""
+        name = self._name(COMMANDS, 0)
+        properties = merged(MEMBER, self._location.brokers, self._given)
+        properties["group.id"] = f"{self._location.prefix}.{group}"
+        member = KafkaMember(name, properties, owner, self._notice)
+        self._members.append(member)
+        return member
+
+    async def close(self) -> None:
+        """Wait, bounded, until what was sent is acknowledged, and let go of the brokers. Closing twice is allowed."""
+        if self._closed:
+            return
+        self._closed = True
+        for member in self._members:
+            await member.leave()
+        for reader in list(self._readers):
+            reader.close()
+        for lane in self._lanes:
+            lane.stop()
+        await asyncio.to_thread(self._let_go)
+
+    def _let_go(self) -> None:
+        self._sender.close()
+        for lane in self._lanes:
+            lane.join()
+        self._fetchers.close()
+
+    def _forget(self, reader: KafkaReader) -> None:
+        self._readers.pop(reader).remove(reader)
+
+    def _name(self, topic: str, partition: int) -> str:
+        if self._closed:
+            raise ClosedError(f"the log {self._location} was closed.")
+        if topic not in self._names or not 0 <= partition < partitions_of(topic, self._count):
+            raise place_unknown(topic, partition, self._count)
+        return self._names[topic]
+
+    def _notice(self, error: KafkaError) -> None:
+        """Hear in a client's thread what concerns no single record or partition."""
+        if error.code() == KafkaError._ALL_BROKERS_DOWN or error.code() in DENIED or error.fatal():  # noqa: SLF001 - the library's public name
+            if not self._trouble:
+                _LOGGER.error("Kafka at %s: %s", self._location.brokers, error.str())
+            self._trouble = f"Kafka at {self._location.brokers}: {error.str()}"
+        else:
+            _LOGGER.info("Kafka at %s: %s", self._location.brokers, error.str())
+
+    def _well(self) -> None:
+        if self._trouble:
+            _LOGGER.warning("Kafka at %s answers again", self._location.brokers)
+            self._trouble = ""

@@ -1,0 +1,145 @@
+"""A member of a consumer group: which partitions are this process's, by Kafka's own protocol of groups."""
+
+import asyncio
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Coroutine, Mapping
+from concurrent.futures import CancelledError
+from contextlib import suppress
+
+from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, TopicPartition
+
+from engine.limits import KAFKA_REVOKE_SECONDS_MAX
+from engine.log.errors import LogUnreachableError
+from engine.log.kafka.failures import from_exception, from_kafka
+from engine.log.kafka.properties import CLIENT_LOGGER, Property
+from engine.log.port import Owner
+
+_LOGGER = logging.getLogger("runline.kafka")
+
+_ORDER_SECONDS = 0.1
+"""How long an order may wait: the consumer is the thread's alone, and the thread is inside `poll`."""
+_COMMIT_SECONDS = 5.0
+"""How often the group is told what is decided, for people who watch its lag."""
+
+
+class KafkaMember:
+    """Takes part in a group on one topic, on a thread of its own; its consumer reads no records.
+
+    Args:
+        topic: The topic on Kafka whose partitions the group shares out.
+        properties: The consumer's, with the group's name.
+        owner: Hears which partitions are its own.
+        noticed: Called in the member's thread with every error that concerns no partition.
+    """
+
+    def __init__(
+        self,
+        topic: str,
+        properties: Mapping[str, Property],
+        owner: Owner,
+        noticed: Callable[[KafkaError], None],
+    ) -> None:
+        self._topic = topic
+        self._owner = owner
+        self._loop = asyncio.get_running_loop()
+        self._consumer = Consumer({**properties, "error_cb": noticed}, logger=CLIENT_LOGGER)
+        self._consumer.subscribe([topic], on_assign=self._assign, on_revoke=self._revoke, on_lost=self._lose)
+        self._orders: deque[Callable[[], None]] = deque()
+        self._stopping = False
+        self._committing = self._loop.create_task(self._commit_now_and_then())
+        self._thread = threading.Thread(target=self._run, name="runline kafka member", daemon=True)
+        self._thread.start()
+
+    async def confirm(self, partition: int) -> bool:
+        """Ask the group whether the partition is still this member's, by committing what is decided."""
+        answer: asyncio.Future[bool] = self._loop.create_future()
+        offset = self._owner.decided().get(partition, 0)
+        self._orders.append(lambda: self._confirm(partition, offset, answer))
+        return await answer
+
+    async def leave(self) -> None:
+        """Leave the group; the owner is told to let go of its partitions first."""
+        if not self._stopping:
+            self._stopping = True
+            self._committing.cancel()
+        await asyncio.to_thread(self._thread.join)
+
+    async def _commit_now_and_then(self) -> None:
+        told: dict[int, int] = {}
+        while True:
+            await asyncio.sleep(_COMMIT_SECONDS)
+            decided = {number: offset for number, offset in self._owner.decided().items() if told.get(number) != offset}
+            if decided:
+                told |= decided
+                offsets = [TopicPartition(self._topic, number, offset) for number, offset in decided.items()]
+                self._orders.append(lambda offsets=offsets: self._commit(offsets))  # type: ignore[misc]  # bound now, not later
+
+    # In the member's thread.
+
+    def _run(self) -> None:
+        while not self._stopping:
+            while self._orders:
+                self._orders.popleft()()
+            message = self._consumer.poll(_ORDER_SECONDS)
+            if message is not None and (error := message.error()) is not None:
+                failure = from_kafka(error, f"take part in the group of {self._topic}")
+                level = logging.WARNING if isinstance(failure, LogUnreachableError) else logging.ERROR
+                _LOGGER.log(level, "%s", failure)
+        self._consumer.close()
+
+    def _assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        # The group only says whose a partition is. What is read, and from where, is the executor's to know.
+        places = [TopicPartition(place.topic, place.partition, OFFSET_END) for place in partitions]
+        consumer.incremental_assign(places)
+        consumer.pause(places)
+        self._tell(self._owner.assigned, _numbers(partitions))
+
+    def _revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        self._wait(self._owner.revoked(_numbers(partitions)))
+        consumer.incremental_unassign(partitions)
+
+    def _lose(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        _LOGGER.warning("The group gave partitions %s to others: this process was not heard of", _numbers(partitions))
+        self._tell(self._owner.lost, _numbers(partitions))
+        consumer.incremental_unassign(partitions)
+
+    def _commit(self, offsets: list[TopicPartition]) -> None:
+        # For people who watch; the log itself says what is decided.
+        with suppress(KafkaException):
+            self._consumer.commit(offsets=offsets, asynchronous=True)
+
+    def _confirm(self, partition: int, offset: int, answer: asyncio.Future[bool]) -> None:
+        mine = any(place.partition == partition for place in self._consumer.assignment())
+        if mine:
+            try:
+                self._consumer.commit(offsets=[TopicPartition(self._topic, partition, offset)], asynchronous=False)
+            except KafkaException as exception:
+                _LOGGER.warning("%s", from_exception(exception, f"keep partition {partition}"))
+                mine = False
+        self._tell(_answer, answer, mine)
+
+    def _wait(self, work: Coroutine[None, None, None]) -> None:
+        """Wait, bounded, until the owner has let go: if it does not, the others' fences see to it."""
+        try:
+            asyncio.run_coroutine_threadsafe(work, self._loop).result(KAFKA_REVOKE_SECONDS_MAX)
+        except TimeoutError:
+            _LOGGER.warning("Gave partitions back before everything that was sent was read back")
+        except (RuntimeError, CancelledError):
+            # The loop is gone, and so is the owner.
+            work.close()
+
+    def _tell(self, *call: object) -> None:
+        # The loop may be gone while the thread still works; then nobody is left to be told.
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(*call)  # type: ignore[arg-type]  # a function and its arguments
+
+
+def _numbers(partitions: list[TopicPartition]) -> list[int]:
+    return sorted(place.partition for place in partitions)
+
+
+def _answer(answer: asyncio.Future[bool], mine: bool) -> None:  # noqa: FBT001 - called by the loop
+    if not answer.done():
+        answer.set_result(mine)

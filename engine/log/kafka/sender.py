@@ -1,0 +1,169 @@
+"""The sender: hands records to the Kafka producer, and its reports back to the event loop."""
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import partial
+
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+
+from engine.errors import ClosedError, LogError
+from engine.log.errors import RecordTooLargeError
+from engine.log.kafka.failures import from_exception, from_kafka
+from engine.log.kafka.messages import wire_headers
+from engine.log.kafka.properties import CLIENT_LOGGER, Property
+from engine.log.port import Record
+
+_LOGGER = logging.getLogger("runline.kafka")
+
+_REPORT_SECONDS = 0.01
+"""How late a failed send may be noticed while nobody waits for an append."""
+_IDLE_SECONDS = 0.5
+"""How often the producer's own news are looked at while nothing is on its way."""
+
+Failed = Callable[[LogError], None]
+
+
+class Sender:
+    """Sends records; one thread serves the producer's reports.
+
+    A report that nobody waits for should wake nobody: reading a record back is its acknowledgement. So the thread
+    looks for reports only now and then, unless somebody awaits an append.
+
+    Args:
+        properties: The producer's.
+        noticed: Called in the client's thread with every error that concerns no single record.
+    """
+
+    def __init__(self, properties: Mapping[str, Property], noticed: Callable[[KafkaError], None]) -> None:
+        self._properties = {**properties, "error_cb": noticed}
+        self._loop = asyncio.get_running_loop()
+        self._producer = Producer(self._properties, logger=CLIENT_LOGGER)
+        self._retired: list[Producer] = []
+        self._awaited = 0
+        self._waiting = False
+        self._wake = threading.Event()
+        self._stopping = False
+        self._broken = False
+        self._thread = threading.Thread(target=self._run, name="runline kafka reports", daemon=True)
+        self._thread.start()
+
+    def append(self, topic: str, partition: int, record: Record) -> asyncio.Future[int]:
+        """Send a record; the future gives its offset once it is acknowledged, or the error."""
+        future: asyncio.Future[int] = self._loop.create_future()
+        self._awaited += 1
+        try:
+            self._produce(topic, partition, record, partial(self._appended, future))
+        except BaseException:
+            self._awaited -= 1
+            raise
+        self._wake.set()
+        return future
+
+    def send(self, topic: str, partition: int, record: Record, failed: Failed) -> None:
+        """Send a record; `failed` is called in the event loop when its outcome is unknown or it was not written."""
+        self._produce(topic, partition, record, partial(self._sent, failed))
+        if self._waiting:
+            self._wake.set()
+
+    def close(self) -> None:
+        """Wait, bounded, until everything sent is acknowledged or has failed. Blocks; nothing may be sent any more."""
+        self._stopping = True
+        self._wake.set()
+        self._thread.join()
+        for producer in (self._producer, *self._retired):
+            producer.flush(_CLOSE_SECONDS)
+            producer.purge()
+            producer.flush(1)
+
+    def _produce(
+        self, topic: str, partition: int, record: Record, reported: Callable[[KafkaError | None, Message], None]
+    ) -> None:
+        if self._stopping:
+            raise ClosedError("the log was closed.")
+        if self._broken:
+            self._renew()
+        try:
+            self._producer.produce(
+                topic, record.value, record.key, partition, on_delivery=reported, headers=wire_headers(record)
+            )
+        except BufferError:
+            raise LogError(
+                "expected the brokers to keep up, but the queue of records on their way to them is full.",
+                hint="Are the brokers up?",
+            ) from None
+        except KafkaException as exception:
+            error = from_exception(exception, f"append a record to {topic}")
+            if isinstance(error, RecordTooLargeError):
+                raise error from None
+            self._broken = self._broken or _is_fatal(exception)
+            raise error from exception
+
+    def _renew(self) -> None:
+        """After a fatal error the producer takes nothing any more: begin again with another."""
+        _LOGGER.warning("The Kafka producer failed for good; going on with a new one")
+        self._retired.append(self._producer)
+        self._producer = Producer(self._properties, logger=CLIENT_LOGGER)
+        self._broken = False
+
+    # In the thread of reports.
+
+    def _run(self) -> None:
+        while not self._stopping:
+            producer = self._producer
+            if self._awaited:
+                producer.poll(_REPORT_SECONDS)
+            else:
+                self._waiting = not len(producer)
+                self._wake.wait(_IDLE_SECONDS if self._waiting else _REPORT_SECONDS)
+                self._waiting = False
+                self._wake.clear()
+                producer.poll(0)
+            for retired in self._retired:
+                retired.poll(0)
+
+    def _appended(self, future: asyncio.Future[int], error: KafkaError | None, message: Message) -> None:
+        self._tell(self._settle, future, error, message.offset(), message.topic())
+
+    def _sent(self, failed: Failed, error: KafkaError | None, message: Message) -> None:
+        if error is not None:
+            self._note(error)
+            self._tell(failed, from_kafka(error, f"append a record to {message.topic()}"))
+
+    def _note(self, error: KafkaError) -> None:
+        self._broken = self._broken or error.fatal()
+
+    def _tell(self, *call: object) -> None:
+        # The loop may be gone while the thread still works; then nobody is left to be told.
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(*call)  # type: ignore[arg-type]  # a function and its arguments
+
+    # In the event loop.
+
+    def _settle(
+        self, future: asyncio.Future[int], error: KafkaError | None, offset: int | None, topic: str | None
+    ) -> None:
+        self._awaited -= 1
+        if error is not None:
+            self._note(error)
+        if future.done():
+            return
+        if error is not None or offset is None:
+            future.set_exception(
+                LogError(f"the outcome of an append to {topic} is unknown.")
+                if error is None
+                else from_kafka(error, f"append a record to {topic}")
+            )
+        else:
+            future.set_result(offset)
+
+
+_CLOSE_SECONDS = 5.0
+"""How long closing waits for what is on its way."""
+
+
+def _is_fatal(exception: KafkaException) -> bool:
+    cause = exception.args[0] if exception.args else None
+    return isinstance(cause, KafkaError) and cause.fatal()
