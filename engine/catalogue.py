@@ -9,7 +9,8 @@ from pydantic import JsonValue, ValidationError
 
 from engine.context.values import WireObject
 from engine.core.plan import Plan, PlannedNode
-from engine.errors import RegistryError, WorkflowAmbiguousError, WorkflowNotFoundError
+from engine.errors import ClosedError, LogError, RegistryError, WorkflowAmbiguousError, WorkflowNotFoundError
+from engine.limits import FENCE_RETRY_SECONDS_MAX, FENCE_RETRY_SECONDS_MIN
 from engine.log.port import WORKFLOWS, Log, Record
 from engine.nodes.node_type import Configuration, NodeType, Step, Work
 from engine.registry import Registry
@@ -61,6 +62,25 @@ class Catalogue:
                     _LOGGER.error("No workflow definition at offset %d of %s: %s", record.offset, WORKFLOWS, problem)
                 if not records:
                     return
+
+    async def follow(self) -> None:
+        """Read what is published as soon as it is, for ever: on a shared log others publish."""
+        delay = FENCE_RETRY_SECONDS_MIN
+        while True:
+            reader = self._log.reader(WORKFLOWS, 0, self._position)
+            try:
+                while True:
+                    await reader.next()
+                    await self.refresh()
+                    delay = FENCE_RETRY_SECONDS_MIN
+            except ClosedError:
+                return
+            except LogError as error:
+                _LOGGER.error("The workflows cannot be followed: %s; reading again", error)  # noqa: TRY400 - the text says it all
+            finally:
+                reader.close()
+            await asyncio.sleep(delay)
+            delay = min(2 * delay, FENCE_RETRY_SECONDS_MAX)
 
     async def publish(self, definition: WorkflowDefinition) -> WorkflowVersion:
         """Append a version to the log, unless it is already the newest of its id."""

@@ -4,18 +4,30 @@ from collections.abc import Sequence
 from heapq import merge
 
 from engine.change import changes_of
+from engine.core.identity import id_time
 from engine.core.records import FENCE_KEY
 from engine.core.view import Accepted, View
+from engine.executor.beginning import begin
+from engine.limits import WINDOW_SECONDS
 from engine.log.partitioner import partition_of
 from engine.log.port import EVENTS, Log, LogRecord
 from engine.run import Run, Trace, run_of
+
+_SLACK_SECONDS = 60.0
+"""How far the clocks of whoever makes run ids and of the brokers may be apart, mostly."""
+_READ_AT_ONCE = 5_000
 
 
 async def read_history(log: Log, run_id: str) -> list[Accepted]:
     """Return a run's accepted commits, oldest first; empty for a run the log does not know.
 
     The fences are read too: they decide which commits count.
+
+    Raises:
+        LogError: The log cannot be read.
     """
+    if not log.indexed:
+        return await _search_history(log, run_id)
     partition = partition_of(run_id, log.partitions)
     commits = await log.read_key(EVENTS, partition, run_id)
     if not commits:
@@ -24,6 +36,36 @@ async def read_history(log: Log, run_id: str) -> list[Accepted]:
     view = View()
     accepted = (view.fold(record) for record in merge(commits, fences, key=_offset))
     return [commit for commit in accepted if commit is not None]
+
+
+async def _search_history(log: Log, run_id: str) -> list[Accepted]:
+    """Read on from the time that the run's id carries until the run ends, or the log does.
+
+    The times of ids are bound to the times of the log: nobody can create a run with an id from outside the window.
+    """
+    partition = partition_of(run_id, log.partitions)
+    end = (await log.ends(EVENTS, partition)).end
+    for slack in (_SLACK_SECONDS, WINDOW_SECONDS + _SLACK_SECONDS):
+        start = await log.first_after(EVENTS, partition, id_time(run_id) - int(slack * 1000))
+        view = (await begin(log, partition, before=start)).view
+        if run_id not in view.runs and (history := await _follow_run(log, partition, run_id, view, end)):
+            return history
+    return []
+
+
+async def _follow_run(log: Log, partition: int, run_id: str, view: View, end: int) -> list[Accepted]:
+    history: list[Accepted] = []
+    while view.position < end:
+        records = await log.read(EVENTS, partition, view.position, min(_READ_AT_ONCE, end - view.position))
+        for record in records:
+            if record.key in (run_id, FENCE_KEY) and (accepted := view.fold(record)) is not None:
+                history.append(accepted)
+                if accepted.after.status.terminal:
+                    return history
+        if not records:
+            break
+        view.position = records[-1].offset + 1
+    return history
 
 
 def run_in(history: Sequence[Accepted]) -> Run | None:

@@ -1,7 +1,7 @@
 """The engine as a program uses it: publish workflows, create and start runs, wait for them, ask about them."""
 
 import asyncio
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
@@ -35,15 +35,17 @@ from engine.errors import (
     WaitTimeoutError,
 )
 from engine.executor.executor import Executor
-from engine.history import read_history, run_in, traces_in
+from engine.executor.listener import Listener
+from engine.history import read_history, traces_in
 from engine.limits import ERROR_MESSAGE_CHARACTERS_MAX, NODES_RUNNING_MAX
-from engine.log.embedded import EmbeddedLog
+from engine.log.opening import open_log
 from engine.log.partitioner import partition_of
 from engine.log.port import COMMANDS, Log, Record
 from engine.ports import Clock, Ids, SystemClock, SystemIds
 from engine.progress import ProgressHost, ProgressService
 from engine.registry import Registry
 from engine.run import Run, Trace, run_of
+from engine.runs import LocalRuns, Runs, SharedRuns
 from engine.waiters import Waiter, Waiters
 from engine.workflow.definition import WorkflowDefinition
 from engine.workflow.loader import load
@@ -73,6 +75,8 @@ class EngineService:
         registry: Registry | None,
         *,
         progress_services: Sequence[ProgressService] = (),
+        executor: bool | None = None,
+        kafka_properties: Mapping[str, str] | None = None,
         durability: Literal["fsync", "process"] = "fsync",
         nodes_running_max: int = NODES_RUNNING_MAX,
         nodes_running_per_workflow_max: int | None = None,
@@ -90,6 +94,8 @@ class EngineService:
         # Without a registry this process only passes commands on: functions are then for others to have.
         self._validated_with = registry
         self._location = location
+        self._executes = executor
+        self._kafka_properties = dict(kafka_properties or {})
         self._progress_services = tuple(progress_services)
         self._durability: Literal["fsync", "process"] = durability
         self._nodes_running_max = nodes_running_max
@@ -99,7 +105,7 @@ class EngineService:
         self._waiters = Waiters()
         self._resources: AsyncExitStack | None = None
         self._thread: LoopThread | None = None
-        self._looking: asyncio.Task[None] | None = None
+        self._executor: Executor | None = None
 
     @classmethod
     def open(
@@ -108,6 +114,8 @@ class EngineService:
         registry: Registry | None = None,
         *,
         progress_services: Sequence[ProgressService] = (),
+        executor: bool | None = None,
+        kafka_properties: Mapping[str, str] | None = None,
         durability: Literal["fsync", "process"] = "fsync",
         nodes_running_max: int = NODES_RUNNING_MAX,
         nodes_running_per_workflow_max: int | None = None,
@@ -117,9 +125,13 @@ class EngineService:
         """Return an engine on the log at this place; it begins to work when it is entered.
 
         Args:
-            location: The directory of an embedded log, made if it is not there; or a log that is open already.
+            location: The directory of an embedded log, made if it is not there; `kafka://HOST:PORT,.../PREFIX` for a
+                log on Kafka, whose topics must be there; or a log that is open already.
             registry: Functions, predicates, node types and converters of this process.
             progress_services: Called with every change of a run or a trace, in this order.
+            executor: Whether this process executes runs. By default it does, unless the log is on Kafka and there is
+                no registry: then others execute what this process starts. An embedded log has no others.
+            kafka_properties: Properties of librdkafka for all Kafka clients, such as `security.protocol`.
             durability: `fsync` keeps what was acknowledged through a loss of power. `process` keeps it only through
                 the death of the process, and is faster.
             nodes_running_max: Nodes that run at once.
@@ -134,6 +146,8 @@ class EngineService:
             location,
             registry,
             progress_services=progress_services,
+            executor=executor,
+            kafka_properties=kafka_properties,
             durability=durability,
             nodes_running_max=nodes_running_max,
             nodes_running_per_workflow_max=nodes_running_per_workflow_max,
@@ -152,7 +166,7 @@ class EngineService:
         """
         async with AsyncExitStack() as stack:
             if isinstance(self._location, str | Path):
-                self._log: Log = await EmbeddedLog.open(self._location, durability=self._durability)
+                self._log: Log = await open_log(self._location, self._durability, self._kafka_properties)
                 stack.push_async_callback(self._log.close)
             else:
                 self._log = self._location
@@ -160,24 +174,50 @@ class EngineService:
             self._progress = ProgressHost(self._log, self._progress_services)
             await self._progress.start()
             stack.push_async_callback(self._progress.close)
-            self._executor = Executor(
-                self._log,
-                self._catalogue,
-                self.registry,
-                clock=self._clock,
-                ids=self._ids,
-                listener=self._waiters,
-                source=SOURCE,
-                nodes_running_max=self._nodes_running_max,
-                nodes_running_per_workflow_max=self._nodes_running_per_workflow_max,
-            )
-            stack.push_async_callback(self._executor.close)
-            stack.callback(self._waiters.close)
-            stack.callback(self._stop_looking)
-            await self._executor.start(owned=self._look_again)
+            if self._log.shared:
+                await self._share(stack)
+            else:
+                await self._own(stack)
             self._loop = asyncio.get_running_loop()
             self._resources = stack.pop_all()
         return self
+
+    async def _own(self, stack: AsyncExitStack) -> None:
+        """Execute all runs: nobody else can."""
+        executor = self._executor = self._make_executor(self._waiters)
+        stack.push_async_callback(executor.close)
+        stack.callback(self._waiters.close)
+        local = LocalRuns(self._log, self._waiters, executor.state)
+        self._runs: Runs = local
+        stack.push_async_callback(local.close)
+        await executor.start(owned=local.look_again)
+
+    async def _share(self, stack: AsyncExitStack) -> None:
+        """Follow the log for the waiters, and execute runs if this process is to."""
+        await self._catalogue.refresh()
+        following = asyncio.create_task(self._catalogue.follow())
+        stack.callback(following.cancel)
+        self._runs = SharedRuns(self._log, self._waiters)
+        stack.push_async_callback(self._runs.close)
+        executes = self._validated_with is not None if self._executes is None else self._executes
+        if executes:
+            self._executor = self._make_executor(Listener())
+            stack.push_async_callback(self._executor.close)
+            await self._executor.start(owned=_nothing)
+        stack.callback(self._waiters.close)
+
+    def _make_executor(self, listener: Listener) -> Executor:
+        return Executor(
+            self._log,
+            self._catalogue,
+            self.registry,
+            clock=self._clock,
+            ids=self._ids,
+            listener=listener,
+            source=SOURCE,
+            nodes_running_max=self._nodes_running_max,
+            nodes_running_per_workflow_max=self._nodes_running_per_workflow_max,
+        )
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -227,7 +267,8 @@ class EngineService:
     @property
     def trouble(self) -> str:
         """What keeps the engine from working now, such as a full disk; an empty text when nothing does."""
-        return self._executor.trouble
+        troubles = (self._log.trouble, "" if self._executor is None else self._executor.trouble)
+        return "; ".join(filter(None, troubles))
 
     # Workflows.
 
@@ -264,7 +305,7 @@ class EngineService:
         """
         version = await self._runnable(workflow_id)
         command = CreateRun(id=self._ids.command_id(), run=self._ids.run_id(), workflow=workflow_id, version=version)
-        await self._decided(command, until_end=False)
+        await self._decided(command, until_end=False, new=True)
         return command.run
 
     async def start_workflow_run_and_wait(
@@ -329,7 +370,7 @@ class EngineService:
             version=version,
             context=self._wire(context),
         )
-        return run_of(await self._decided(command, until_end=True, timeout=timeout))
+        return run_of(await self._decided(command, until_end=True, timeout=timeout, new=True))
 
     async def wait_for_workflow_run(self, run_id: str, timeout: float | None = None) -> Run:
         """Wait until a run has ended, whoever started it; a run that has ended is returned at once.
@@ -339,16 +380,16 @@ class EngineService:
             WaitTimeoutError: The run did not end in time; it goes on.
         """
         check_timeout(timeout)
+        self._require_open()
         waiter = Waiter(None, until_end=True)
-        # Registered before looking, so that an end between the two is not missed.
-        self._waiters.add(_checked(run_id), waiter)
-        try:
-            run = await self.get_run(run_id)
-            if run.run_status.terminal:
-                return run
-            return run_of(await _within(waiter, run_id, timeout))
-        finally:
-            self._waiters.remove(run_id, waiter)
+
+        async def look() -> None:
+            state = await self._known(run_id)
+            if state.status.terminal:
+                waiter.conclude(state)
+
+        # Followed before looking, so that an end between the two is not missed.
+        return run_of(await self._wait(waiter, _checked(run_id), look, timeout=timeout, new=False))
 
     async def cancel_workflow_run(self, run_id: str, reason: str = "") -> None:
         """Cancel a run. Its functions are told; what they return afterwards is ignored.
@@ -378,13 +419,7 @@ class EngineService:
             RunNotFoundError: No run has this id.
         """
         self._require_open()
-        state = self._executor.state(_checked(run_id))
-        if state is not None:
-            return run_of(state)
-        run = run_in(await read_history(self._log, run_id))
-        if run is None:
-            raise RunNotFoundError(f"Expected the id of a run, but no run has the id {run_id}.")
-        return run
+        return run_of(await self._known(_checked(run_id)))
 
     async def get_traces(self, run_id: str) -> list[Trace]:
         """Return a run's traces as they stand now, in the order in which they began.
@@ -437,46 +472,49 @@ class EngineService:
         check_limits(wire)
         return cast("dict[str, object]", wire)
 
-    async def _decided(self, command: Command, *, until_end: bool, timeout: float | None = None) -> RunState:
+    async def _known(self, run_id: str) -> RunState:
+        state = await self._runs.state(run_id)
+        if state is None:
+            raise RunNotFoundError(f"Expected the id of a run, but no run has the id {run_id}.")
+        return state
+
+    async def _decided(
+        self, command: Command, *, until_end: bool, timeout: float | None = None, new: bool = False
+    ) -> RunState:
         """Append a command and wait for what becomes of it, or of the run it starts."""
         waiter = Waiter(command.id, starts=isinstance(command, StartRun), until_end=until_end)
-        run_id = command.run
+
+        async def send() -> None:
+            partition = partition_of(command.run, self._log.partitions)
+            record = Record(command.run, encode(command), {"ce_type": command.type, "ce_id": command.id})
+            self._log.send(COMMANDS, partition, record, waiter.fail)
+
+        return await self._wait(waiter, command.run, send, timeout=timeout, new=new)
+
+    async def _wait(
+        self, waiter: Waiter, run_id: str, begun: Callable[[], Awaitable[None]], *, timeout: float | None, new: bool
+    ) -> RunState:
+        """Follow a run on behalf of a waiter, do what is to be done then, and return the waiter's answer."""
         self._waiters.add(run_id, waiter)
         try:
-            partition = partition_of(run_id, self._log.partitions)
-            record = Record(run_id, encode(command), {"ce_type": command.type, "ce_id": command.id})
-            self._log.send(COMMANDS, partition, record, waiter.fail)
-            return await _within(waiter, run_id, timeout)
+            async with asyncio.timeout(timeout):
+                await self._runs.follow(run_id, new=new)
+                try:
+                    await begun()
+                    return await waiter.future
+                finally:
+                    self._runs.unfollow(run_id)
+        except TimeoutError:
+            raise WaitTimeoutError(
+                f"Run {run_id} did not end within {timeout} s; it goes on.",
+                hint="Wait for it again with wait_for_workflow_run.",
+            ) from None
         finally:
             self._waiters.remove(run_id, waiter)
 
-    def _look_again(self) -> None:
-        """After a takeover, look at what waiters may have missed: it lies before the checkpoint that was begun from."""
-        if self._waiters.runs:
-            self._looking = asyncio.create_task(self._look_at_histories())
 
-    async def _look_at_histories(self) -> None:
-        for run_id in self._waiters.runs:
-            if self._executor.state(run_id) is None:
-                for accepted in await read_history(self._log, run_id):
-                    self._waiters.accepted(accepted)
-
-    def _stop_looking(self) -> None:
-        if self._looking is not None:
-            self._looking.cancel()
-
-
-async def _within(waiter: Waiter, run_id: str, timeout: float | None) -> RunState:
-    if timeout is None:
-        return await waiter.future
-    try:
-        async with asyncio.timeout(timeout):
-            return await waiter.future
-    except TimeoutError:
-        raise WaitTimeoutError(
-            f"Run {run_id} did not end within {timeout} s; it goes on.",
-            hint="Wait for it again with wait_for_workflow_run.",
-        ) from None
+def _nothing() -> None:
+    """Stand for whoever need not hear of a takeover: the tails read on whoever owns a partition."""
 
 
 def _checked(run_id: object) -> str:

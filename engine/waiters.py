@@ -66,6 +66,11 @@ class Waiter:
         if command.id == self._command:
             self.fail(_started_before(command.run))
 
+    def conclude(self, state: RunState) -> None:
+        """Hear what the run has come to, from whoever looked."""
+        if not self.future.done():
+            self.future.set_result(state)
+
     def fail(self, error: RunlineError) -> None:
         """Hear that there will be no answer; also when the command was not written, or may not have been."""
         if not self.future.done():
@@ -119,8 +124,12 @@ class Waiters(Listener):
 
     def rejected(self, command: Command, rejection: Rejection) -> None:
         """Tell the run's waiters of a refusal."""
-        for waiter in self._by_run.get(command.run, ()):
-            waiter.rejected(command.id, rejection)
+        self.refused(command.run, command.id, rejection)
+
+    def refused(self, run_id: str, command: str, rejection: Rejection) -> None:
+        """Tell the run's waiters that the command with this id was refused."""
+        for waiter in self._by_run.get(run_id, ()):
+            waiter.rejected(command, rejection)
 
     def recognised(self, command: Command) -> None:
         """Tell the run's waiters of a command that changes nothing."""

@@ -91,10 +91,13 @@ class View:
         self.clock = heading.clock
 
     def _fold_commit(self, record: LogRecord) -> Accepted | None:
+        epoch = record.headers.get("epoch")
+        return None if epoch is None or epoch != self.epoch else self.accept(record)
+
+    def accept(self, record: LogRecord) -> Accepted | None:
+        """Apply the rest of the rule to a commit whose epoch counts where it stands; `fold` does both."""
         headers = record.headers
-        epoch = headers.get("epoch")
-        if epoch is None or epoch != self.epoch:
-            return None
+        epoch = headers["epoch"]
         run_id = record.key
         before = self.runs.get(run_id)
         prev = headers.get("prev")

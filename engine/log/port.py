@@ -110,6 +110,11 @@ class Log(Protocol):
         ...
 
     @property
+    def indexed(self) -> bool:
+        """Whether `read_key` finds a key's records without reading all others."""
+        ...
+
+    @property
     def trouble(self) -> str:
         """What keeps the log from being read or written now, or an empty text."""
         ...
@@ -157,7 +162,7 @@ class Log(Protocol):
         ...
 
     async def read_key(self, topic: str, partition: int, key: str) -> Sequence[LogRecord]:
-        """Return all records with this key, in order. A shared log has no index: it reads the whole partition."""
+        """Return all records with this key, in order. A log that is not `indexed` reads the whole partition for it."""
         ...
 
     async def first_after(self, topic: str, partition: int, milliseconds: int) -> int:

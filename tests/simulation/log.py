@@ -137,6 +137,11 @@ class SimulatedLog:
         return False
 
     @property
+    def indexed(self) -> bool:
+        """Every record is found by its key."""
+        return True
+
+    @property
     def trouble(self) -> str:
         """Nothing that lasts."""
         return ""

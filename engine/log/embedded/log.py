@@ -109,6 +109,11 @@ class EmbeddedLog:
         return False
 
     @property
+    def indexed(self) -> bool:
+        """Every record is found by its key."""
+        return True
+
+    @property
     def trouble(self) -> str:
         """A directory is there or not; what goes wrong is told to whoever appends."""
         return ""

@@ -73,6 +73,11 @@ class ReadOnlyLog:
         return True
 
     @property
+    def indexed(self) -> bool:
+        """Every record is found by its key."""
+        return True
+
+    @property
     def trouble(self) -> str:
         """What is there can be read."""
         return ""

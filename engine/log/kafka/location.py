@@ -32,11 +32,6 @@ class KafkaLocation(NamedTuple):
         return f"{SCHEME}{self.brokers}/{self.prefix}"
 
 
-def is_kafka(location: object) -> bool:
-    """Return whether a location names a log on Kafka, well or badly."""
-    return isinstance(location, str) and location.startswith("kafka:")
-
-
 def parse_location(text: str) -> KafkaLocation:
     """Read a location such as `kafka://broker-1:9092,broker-2:9092/orders`.
 

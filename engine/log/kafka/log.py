@@ -74,6 +74,11 @@ class KafkaLog:
         return True
 
     @property
+    def indexed(self) -> bool:
+        """Kafka finds records by offset and time only."""
+        return False
+
+    @property
     def trouble(self) -> str:
         """What keeps the brokers from being reached now, or an empty text."""
         return self._trouble

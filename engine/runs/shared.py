@@ -1,0 +1,95 @@
+"""Runs as one of many processes sees them: by reading the log like everybody else."""
+
+import asyncio
+import logging
+
+from engine.core.rejection import Rejection
+from engine.core.state import RunState
+from engine.errors import ClosedError, RunlineError
+from engine.history import read_history
+from engine.limits import FENCE_RETRY_SECONDS_MAX, FENCE_RETRY_SECONDS_MIN
+from engine.log.partitioner import partition_of
+from engine.log.port import REJECTIONS, Log, Reader
+from engine.runs.tail import Tail
+from engine.waiters import Waiters
+
+_LOGGER = logging.getLogger("runline.runs")
+
+
+class SharedRuns:
+    """Follows the partitions of the runs that somebody waits for, each with one tail; and the refusals.
+
+    Args:
+        log: The log.
+        waiters: Hear of commits and refusals.
+    """
+
+    def __init__(self, log: Log, waiters: Waiters) -> None:
+        self._log = log
+        self._waiters = waiters
+        self._tails: dict[int, Tail] = {}
+        self._hearing: asyncio.Task[None] | None = None
+        self._heard: asyncio.Future[None] | None = None
+
+    async def state(self, run_id: str) -> RunState | None:
+        """Return the state of a run as it stands now, or None when the log knows no such run."""
+        tail = self._tails.get(partition_of(run_id, self._log.partitions))
+        state = None if tail is None else tail.state(run_id)
+        if state is None and (history := await read_history(self._log, run_id)):
+            state = history[-1].after
+        return state
+
+    async def follow(self, run_id: str, *, new: bool) -> None:
+        """Return when the waiters hear of every commit and every refusal of a run from now on."""
+        partition = partition_of(run_id, self._log.partitions)
+        tail = self._tails.get(partition)
+        if tail is None:
+            tail = self._tails[partition] = Tail(self._log, partition, self._waiters.accepted)
+        if self._heard is None:
+            self._heard = asyncio.get_running_loop().create_future()
+            self._hearing = asyncio.create_task(self._hear(self._heard))
+        await tail.follow(run_id, new=new)
+        await asyncio.shield(self._heard)
+
+    def unfollow(self, run_id: str) -> None:
+        """Follow a run no longer."""
+        tail = self._tails.get(partition_of(run_id, self._log.partitions))
+        if tail is not None:
+            tail.unfollow(run_id)
+
+    async def close(self) -> None:
+        """Stop reading."""
+        if self._hearing is not None:
+            self._hearing.cancel()
+            await asyncio.gather(self._hearing, return_exceptions=True)
+        for tail in self._tails.values():
+            await tail.close()
+
+    async def _hear(self, heard: asyncio.Future[None]) -> None:
+        """Tell the waiters of refusals, from now on."""
+        position = -1
+        delay = FENCE_RETRY_SECONDS_MIN
+        while True:
+            reader: Reader | None = None
+            try:
+                if position < 0:
+                    position = (await self._log.ends(REJECTIONS, 0)).end
+                reader = self._log.reader(REJECTIONS, 0, position)
+                if not heard.done():
+                    heard.set_result(None)
+                while True:
+                    for record in await reader.next():
+                        position = record.offset + 1
+                        delay = FENCE_RETRY_SECONDS_MIN
+                        headers = record.headers
+                        rejection = Rejection(headers.get("code", ""), headers.get("reason", ""))
+                        self._waiters.refused(record.key, headers.get("causationid", ""), rejection)
+            except ClosedError:
+                return
+            except RunlineError as error:
+                _LOGGER.error("Waiters cannot follow the refusals: %s; reading again", error)  # noqa: TRY400 - the text says it all
+            finally:
+                if reader is not None:
+                    reader.close()
+            await asyncio.sleep(delay)
+            delay = min(2 * delay, FENCE_RETRY_SECONDS_MAX)

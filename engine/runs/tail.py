@@ -1,0 +1,212 @@
+"""A tail: one reader of a partition for all waiters of a process, which folds only the runs that somebody follows."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from engine.core.records import COMMIT
+from engine.core.state import RunState
+from engine.core.view import Accepted, View
+from engine.errors import ClosedError, RunlineError
+from engine.executor.beginning import begin
+from engine.history import read_history
+from engine.limits import FENCE_RETRY_SECONDS_MAX, FENCE_RETRY_SECONDS_MIN
+from engine.log.port import EVENTS, Log, LogRecord
+
+_LOGGER = logging.getLogger("runline.runs")
+
+
+class _Followed:
+    """A run that somebody follows.
+
+    Attributes:
+        count: How many do.
+        state: The run's state, None while nothing of it is on the log.
+        known: Set when everything below the tail's position is known.
+        held: Commits that came while the history was being read, and whose epoch counted where they stand.
+    """
+
+    __slots__ = ("count", "held", "known", "state")
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.state: RunState | None = None
+        self.known: asyncio.Future[None] | None = None
+        self.held: list[LogRecord] = []
+
+
+class Tail:
+    """Follows one partition from its end on.
+
+    Args:
+        log: The log.
+        partition: The partition.
+        accepted: Called with every accepted commit of a run that is followed; with some of them more than once.
+    """
+
+    def __init__(self, log: Log, partition: int, accepted: Callable[[Accepted], None]) -> None:
+        self._log = log
+        self._partition = partition
+        self._accepted = accepted
+        self._followed: dict[str, _Followed] = {}
+        self._view = View()
+        self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._loads: set[asyncio.Task[None]] = set()
+        self._task = asyncio.create_task(self._run())
+
+    async def follow(self, run_id: str, *, new: bool) -> None:
+        """Return when every commit of a run is heard of from now on, and what lies before has been told.
+
+        Raises:
+            LogError: The log cannot be read.
+        """
+        followed = self._followed.get(run_id)
+        if followed is None:
+            followed = self._followed[run_id] = _Followed()
+            if not new:
+                # Nothing of it is accepted until its history is known.
+                followed.known = asyncio.get_running_loop().create_future()
+                self._load(run_id, followed)
+        followed.count += 1
+        try:
+            await asyncio.shield(self._ready)
+            if followed.known is not None:
+                await asyncio.shield(followed.known)
+        except BaseException:
+            if self._followed.get(run_id) is followed:
+                self.unfollow(run_id)
+            raise
+
+    def unfollow(self, run_id: str) -> None:
+        """Follow a run no longer, after a `follow` that returned."""
+        followed = self._followed[run_id]
+        followed.count -= 1
+        if not followed.count:
+            del self._followed[run_id]
+
+    def state(self, run_id: str) -> RunState | None:
+        """Return the state of a run that is followed, or that nobody has changed since the tail began; or None."""
+        if not self._ready.done():
+            return None
+        followed = self._followed.get(run_id)
+        if followed is not None:
+            return followed.state
+        return self._view.runs.get(run_id)
+
+    async def close(self) -> None:
+        """Stop reading."""
+        for task in (self._task, *self._loads):
+            task.cancel()
+        await asyncio.gather(self._task, *self._loads, return_exceptions=True)
+        if not self._ready.done():
+            self._ready.set_exception(ClosedError("the engine was closed."))
+        self._ready.exception()
+
+    # Reading.
+
+    async def _run(self) -> None:
+        delay = FENCE_RETRY_SECONDS_MIN
+        while True:
+            try:
+                await self._begin()
+                if delay > FENCE_RETRY_SECONDS_MIN:
+                    self._load_all()
+                delay = FENCE_RETRY_SECONDS_MIN
+                self._ready.set_result(None)
+                await self._read()
+            except ClosedError:
+                return
+            except RunlineError as error:
+                _LOGGER.error("Waiters cannot follow partition %d: %s; reading again", self._partition, error)  # noqa: TRY400 - the text says it all
+                if not self._ready.done():
+                    # Those who wait for the beginning are told; the next ones try anew.
+                    self._ready.set_exception(error)
+                    self._ready.exception()
+            if self._ready.done():
+                self._ready = asyncio.get_running_loop().create_future()
+            delay = min(2 * delay, FENCE_RETRY_SECONDS_MAX)
+            await asyncio.sleep(delay)
+
+    async def _begin(self) -> None:
+        """Fold the partition from its last checkpoint to its end."""
+        self._view = (await begin(self._log, self._partition)).view
+        end = (await self._log.ends(EVENTS, self._partition)).end
+        self._reader = self._log.reader(EVENTS, self._partition, self._view.position)
+        try:
+            while self._view.position < end:
+                for record in await self._reader.next():
+                    self._view.fold(record)
+        except BaseException:
+            self._reader.close()
+            raise
+
+    async def _read(self) -> None:
+        try:
+            while True:
+                for record in await self._reader.next():
+                    self._take(record)
+        finally:
+            self._reader.close()
+
+    def _take(self, record: LogRecord) -> None:
+        view = self._view
+        if record.headers.get("ce_type") != COMMIT:
+            view.fold(record)
+            return
+        view.position = record.offset + 1
+        run_id = record.key
+        followed = self._followed.get(run_id)
+        if followed is None:
+            # What is known of it gets old now; whoever wants to know asks the log.
+            view.runs.pop(run_id, None)
+        elif record.headers.get("epoch") == view.epoch:
+            if followed.known is not None and not followed.known.done():
+                followed.held.append(record)
+            else:
+                self._accept(followed, record)
+
+    def _accept(self, followed: _Followed, record: LogRecord) -> None:
+        accepted = self._view.accept(record)
+        if accepted is not None:
+            followed.state = accepted.after
+            self._accepted(accepted)
+
+    # What lies before.
+
+    def _load_all(self) -> None:
+        """After trouble, read again what is followed: nobody knows what was missed."""
+        for run_id, followed in self._followed.items():
+            if followed.known is None or followed.known.done():
+                followed.known = asyncio.get_running_loop().create_future()
+                self._load(run_id, followed)
+
+    def _load(self, run_id: str, followed: _Followed) -> None:
+        task = asyncio.create_task(self._learn(run_id, followed))
+        self._loads.add(task)
+        task.add_done_callback(self._loads.discard)
+
+    async def _learn(self, run_id: str, followed: _Followed) -> None:
+        """Read a run's history and tell it; then accept what has come in the meantime."""
+        assert followed.known is not None
+        try:
+            await asyncio.shield(self._ready)
+            history = await read_history(self._log, run_id)
+        except RunlineError as error:
+            if self._followed.get(run_id) is followed:
+                del self._followed[run_id]
+            followed.known.set_exception(error)
+            followed.known.exception()
+            return
+        for accepted in history:
+            self._accepted(accepted)
+        if history:
+            followed.state = history[-1].after
+            if followed.state.status.terminal:
+                self._view.runs.pop(run_id, None)
+            else:
+                self._view.runs[run_id] = followed.state
+        held, followed.held = followed.held, []
+        for record in held:
+            # Those that the history holds too do not follow its end, so they are skipped.
+            self._accept(followed, record)
+        followed.known.set_result(None)
