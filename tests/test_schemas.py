@@ -8,7 +8,7 @@ from engine import EngineService
 from engine.core.commands import ADAPTER
 from engine.core.records import CommitValue
 from engine.log.port import COMMANDS, EVENTS
-from engine.schemas import schemas
+from engine.schemas import files
 from tests.simulation.log import SimulatedLog
 from tests.support.workflows import END, chain, code, registry
 
@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def test_the_files_are_what_the_code_says() -> None:
-    for name, text in schemas().items():
+    for name, text in files().items():
         assert (ROOT / "schemas" / name).read_text() == text, "run 'make schemas'"
 
 
