@@ -1,0 +1,7 @@
+"""Brokers to develop and test on: at an address, in Docker, or on a Java runtime that comes from PyPI."""
+
+from engine.broker.cluster import Cluster
+from engine.broker.errors import BrokerError
+from engine.broker.start import ADDRESS_VARIABLE, start_broker
+
+__all__ = ["ADDRESS_VARIABLE", "BrokerError", "Cluster", "start_broker"]

@@ -1,0 +1,68 @@
+"""The way to a broker: the address that somebody names, else Docker, else the Java runtime."""
+
+import os
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from engine.broker.cluster import Cluster, ForeignCluster
+from engine.broker.docker import DockerCluster, docker_answers
+from engine.broker.errors import BrokerError
+from engine.broker.jvm import JvmCluster
+
+ADDRESS_VARIABLE: Final = "RUNLINE_BROKER"
+"""Names a broker that runs already: `host:port[,host:port]`."""
+_SIZES: Final = (1, 3)
+_CONNECT_SECONDS: Final = 10.0
+
+
+def start_broker(
+    nodes: int = 1,
+    *,
+    directory: Path | None = None,
+    port: int | None = None,
+    settings: Mapping[str, str] | None = None,
+) -> Cluster:
+    """Start brokers that answer, or find them at the address in the environment variable RUNLINE_BROKER.
+
+    A Docker engine is used where one answers, unless a directory is given; else the Java runtime of the extra `broker`.
+    What is started here ends when it is closed, or when this process ends, however it ends.
+
+    Args:
+        nodes: One or three.
+        directory: Where settings, data and logs are kept for the next start; None for a temporary place.
+        port: The first node's port for clients, the other nodes have the following ones; None for free ones.
+        settings: Kafka's own settings that win over ours.
+
+    Raises:
+        BrokerError: There is no broker, and why.
+    """
+    if nodes not in _SIZES:
+        raise BrokerError(f"Expected 1 or 3 nodes, found {nodes}.")
+    address = os.environ.get(ADDRESS_VARIABLE)
+    if address:
+        _connect(address)
+        return ForeignCluster(address)
+    if directory is None and docker_answers():
+        return DockerCluster(nodes, port=port, settings=settings)
+    return JvmCluster(nodes, directory=directory, port=port, settings=settings)
+
+
+def _connect(bootstrap: str) -> None:
+    """Make sure that something listens at one of the addresses; whether it is a broker, the client finds out."""
+    reasons = []
+    for address in bootstrap.split(","):
+        host, _, port = address.strip().rpartition(":")
+        if not host or not port.isdecimal():
+            raise BrokerError(f"Expected host:port[,host:port] in {ADDRESS_VARIABLE}, found {bootstrap!r}.")
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), _CONNECT_SECONDS).close()
+        except (OSError, OverflowError) as error:
+            reasons.append(f"{address.strip()}: {error}")
+        else:
+            return
+    raise BrokerError(
+        f"Expected a broker at an address that {ADDRESS_VARIABLE} names, but found: {'; '.join(reasons)}.",
+        hint=f"Start it, or unset {ADDRESS_VARIABLE} to have one started here.",
+    )
