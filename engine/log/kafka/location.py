@@ -27,6 +27,10 @@ class KafkaLocation(NamedTuple):
         """Return the name on Kafka of one of the log's topics."""
         return f"{self.prefix}.{name}"
 
+    def group(self, name: str) -> str:
+        """Return the name on Kafka of one of the log's groups."""
+        return f"{self.prefix}.{name}"
+
     def __str__(self) -> str:
         """Return the location as it is written in settings."""
         return f"{SCHEME}{self.brokers}/{self.prefix}"

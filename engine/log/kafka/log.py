@@ -146,7 +146,7 @@ class KafkaLog:
         """Become a member of a consumer group on `commands`."""
         name = self._name(COMMANDS, 0)
         properties = merged(MEMBER, self._location.brokers, self._given)
-        properties["group.id"] = f"{self._location.prefix}.{group}"
+        properties["group.id"] = self._location.group(group)
         member = KafkaMember(name, properties, owner, self._notice)
         self._members.append(member)
         return member

@@ -23,9 +23,9 @@ from engine.limits import (
     PARTITIONS_MAX,
 )
 from engine.log.errors import TopicsError
+from engine.log.kafka.admin import make_admin
 from engine.log.kafka.failures import from_exception, from_kafka
 from engine.log.kafka.location import KafkaLocation
-from engine.log.kafka.properties import ADMIN, CLIENT_LOGGER, merged
 from engine.log.place import PARTITIONED, check_partitions
 from engine.log.port import COMMANDS, EVENTS, REJECTIONS, TOPICS, WORKFLOWS
 
@@ -149,7 +149,7 @@ def plan_topics(
     """
     if partitions is not None:
         check_partitions(partitions)
-    admin = AdminClient(merged(ADMIN, location.brokers, properties), logger=CLIENT_LOGGER)
+    admin = make_admin(location, properties)
     found, brokers = _look(admin, location)
     return _compare(location, found, brokers, partitions, replicas)
 
@@ -169,7 +169,7 @@ def apply_topics(
     plan = plan_topics(location, properties, partitions, replicas)
     if any(step.action == "refuse" for step in plan.steps):
         raise _error(location, plan)
-    admin = AdminClient(merged(ADMIN, location.brokers, properties), logger=CLIENT_LOGGER)
+    admin = make_admin(location, properties)
     for step in plan.steps:
         try:
             if step.action == "create":
