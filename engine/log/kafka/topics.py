@@ -286,7 +286,10 @@ def _fits(value: str, rule: _Rule) -> bool:
 
 def _error(location: KafkaLocation, plan: Plan) -> TopicsError:
     lines = "\n".join(f"  {step}" for step in plan.steps)
+    refused = any(step.action == "refuse" for step in plan.steps)
     return TopicsError(
         f"expected the topics of {location} to be as the log needs them, but this is to be done:\n{lines}\n",
-        hint="`runline topics plan` shows this, `runline topics apply` does it.",
+        hint="What is refused only people can put right; nothing was changed."
+        if refused
+        else "`runline topics plan` shows this, `runline topics apply` does it.",
     )
