@@ -47,6 +47,7 @@ class CommandHeaders(TypedDict, total=False):
     ce_type: Literal["run.create", "run.start", "run.cancel"]
     ce_source: Source
     ce_subject: RunId
+    ce_time: Time
     content_type: Json
     forwarded: Annotated[
         str,

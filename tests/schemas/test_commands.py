@@ -1,0 +1,120 @@
+"""The command document: its schema says what the engine takes, and its format is versioned."""
+
+from collections import Counter
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine import EngineService
+from engine.core.commands import FORMAT, CancelRun, Command, CreateRun, StartRun, command_record, decode, encode
+from engine.core.rejection import UNDECODABLE, Rejection
+from engine.log.port import COMMANDS, REJECTIONS, LogRecord, Record
+from tests.simulation.log import SimulatedLog
+from tests.support.engines import until
+from tests.support.wire import check_records, cloud_event, problems, validator
+from tests.support.workflows import END, chain
+
+RUN = "01a2051f-8be2-7920-9513-584d749a374a"
+COMMANDS_OF_EACH_TYPE: list[Command] = [
+    CreateRun(id="c1", run=RUN, workflow="w", version="v", correlation="order 42", traceparent="00-1-2-01"),
+    StartRun(id="c2", run=RUN, context={"at": {"$type": "date", "value": "2026-03-01"}}),
+    CancelRun(id="c3", run=RUN, reason="enough"),
+]
+
+_scalars: st.SearchStrategy[object] = st.sampled_from(
+    [
+        None,
+        True,
+        0,
+        1,
+        2,
+        "",
+        "x",
+        "run.start",
+        "run.cancel",
+        "run.create",
+        RUN,
+        RUN.upper(),
+        "x" * 201,
+        [],
+        {},
+        {"a": 1},
+    ]
+)
+_contexts: st.SearchStrategy[object] = st.sampled_from(
+    [
+        {},
+        {"a": [1, {"b": None}]},
+        {"$type": "date", "value": "2026-03-01"},
+        {"a": {"$type": "date", "value": "2026-03-01"}},
+        {"a": {"$type": "date", "value": "tomorrow"}},
+        {"a": {"$type": "date"}},
+        {"a": {"$type": "mine", "value": {"b": [1]}}},
+        {"a": {"$type": "mine", "value": {"$type": "date", "value": "2026-03-01"}}},
+        {"a": {"$type": 1, "value": 1}},
+        {"a": [{"$type": "bytes", "value": "aGVsbG8="}]},
+    ]
+)
+_valid = {"type": st.sampled_from(["run.create", "run.start", "run.cancel"]), "id": st.just("c"), "run": st.just(RUN)}
+_more = {
+    "format": st.just(1) | _scalars,
+    "correlation": st.sampled_from([None, "a"]) | _scalars,
+    "traceparent": st.sampled_from([None, "a"]) | _scalars,
+    "workflow": st.sampled_from([None, "a"]) | _scalars,
+    "version": st.sampled_from([None, "a"]) | _scalars,
+    "context": _contexts | _scalars,
+    "reason": st.just("why") | _scalars,
+    "surprise": _scalars,
+}
+documents = st.fixed_dictionaries(
+    {name: strategy | _scalars for name, strategy in _valid.items()}, optional=_more
+) | st.fixed_dictionaries(_valid, optional=_more)
+
+
+@given(documents)
+def test_the_schema_takes_exactly_the_commands_that_the_engine_takes(document: dict[str, object]) -> None:
+    wrong = problems(validator("command"), document)
+    found = decode(orjson.dumps(document))
+    assert isinstance(found, Rejection) == bool(wrong), f"{document}: {found}, {wrong}"
+
+
+@pytest.mark.parametrize("command", COMMANDS_OF_EACH_TYPE, ids=lambda command: command.type)
+def test_a_command_sent_by_a_program_is_a_cloud_event_and_comes_back_as_it_was(command: Command) -> None:
+    record = command_record(command, "/shop")
+    assert check_records(COMMANDS, [LogRecord(0, 0, *record)]) == Counter({command.type: 1})
+    event = cloud_event(record)
+    assert (event.get_source(), event.get_type(), event.get_subject()) == ("/shop", command.type, RUN)
+    assert event.get_id() == command.id
+    assert record.key == RUN
+    assert decode(record.value) == command
+
+
+def test_a_command_says_its_format_and_one_that_does_not_is_of_the_first() -> None:
+    document = orjson.loads(encode(COMMANDS_OF_EACH_TYPE[0]))
+    assert document.pop("format") == FORMAT == 1
+    assert decode(orjson.dumps(document)) == COMMANDS_OF_EACH_TYPE[0]
+
+
+@pytest.mark.parametrize("unknown", [0, 2, "1", None, True, [1]])
+def test_a_command_of_an_unknown_format_is_refused_whatever_else_is_in_it(unknown: object) -> None:
+    found = decode(orjson.dumps({"format": unknown, "type": "run.fork", "into": 3}))
+    assert isinstance(found, Rejection)
+    assert found.code == UNDECODABLE
+    assert found.reason == f"expected a command of format 1, but found format {unknown!r}"
+
+
+async def test_the_refusal_of_an_unknown_format_is_there_for_all_to_see() -> None:
+    log = SimulatedLog()
+    value = orjson.dumps({"format": 2, "type": "run.start", "id": "c", "run": RUN, "workflow": "w", "priority": 7})
+    async with EngineService.open(log) as engine:
+        await engine.publish_workflow(chain(END))
+        log.land(COMMANDS, 0, Record(RUN, value, {}))
+        await until(lambda: len(log.partition(REJECTIONS, 0).records) == 1)
+        await engine.run_workflow("chain", timeout=10)
+    (rejection,) = log.partition(REJECTIONS, 0).records
+    assert (rejection.key, rejection.value) == (RUN, value)
+    assert rejection.headers["code"] == "undecodable"
+    assert rejection.headers["reason"] == "expected a command of format 1, but found format 2"
+    assert check_records(REJECTIONS, [rejection]) == Counter({"runline.rejection": 1})
