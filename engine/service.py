@@ -495,20 +495,28 @@ class EngineService:
         self, waiter: Waiter, run_id: str, begun: Callable[[], Awaitable[None]], *, timeout: float | None, new: bool
     ) -> RunState:
         """Follow a run on behalf of a waiter, do what is to be done then, and return the waiter's answer."""
-        self._waiters.add(run_id, waiter)
+        if timeout is None:
+            return await self._followed(waiter, run_id, begun, new=new)
         try:
             async with asyncio.timeout(timeout):
-                await self._runs.follow(run_id, new=new)
-                try:
-                    await begun()
-                    return await waiter.future
-                finally:
-                    self._runs.unfollow(run_id)
+                return await self._followed(waiter, run_id, begun, new=new)
         except TimeoutError:
             raise WaitTimeoutError(
                 f"Run {run_id} did not end within {timeout} s; it goes on.",
                 hint="Wait for it again with wait_for_workflow_run.",
             ) from None
+
+    async def _followed(
+        self, waiter: Waiter, run_id: str, begun: Callable[[], Awaitable[None]], *, new: bool
+    ) -> RunState:
+        self._waiters.add(run_id, waiter)
+        try:
+            await self._runs.follow(run_id, new=new)
+            try:
+                await begun()
+                return await waiter.future
+            finally:
+                self._runs.unfollow(run_id)
         finally:
             self._waiters.remove(run_id, waiter)
 

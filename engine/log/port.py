@@ -127,6 +127,8 @@ class Log(Protocol):
     async def append(self, topic: str, partition: int, record: Record) -> int:
         """Append one record and return its offset once it is durable.
 
+        Records appended to one partition keep the order of the calls among themselves.
+
         Raises:
             RecordTooLargeError: It has more than `RECORD_BYTES_MAX` bytes; nothing was written.
             PlaceUnknownError: There is no such topic or partition.
@@ -138,8 +140,8 @@ class Log(Protocol):
     def send(self, topic: str, partition: int, record: Record, failed: Callable[[LogError], None]) -> None:
         """Append one record without waiting: reading it back is the acknowledgement.
 
-        Records sent from one place to one partition keep their order. `failed` is called in the event loop when the
-        outcome is unknown or the record was not written. Nobody may change the record's headers afterwards.
+        Records sent to one partition keep the order of the calls among themselves. `failed` is called in the event
+        loop when the outcome is unknown or the record was not written. Nobody may change the headers afterwards.
 
         Raises:
             RecordTooLargeError: It has more than `RECORD_BYTES_MAX` bytes; nothing was written, `failed` is not called.

@@ -49,7 +49,8 @@ class SharedRuns:
             self._heard = asyncio.get_running_loop().create_future()
             self._hearing = asyncio.create_task(self._hear(self._heard))
         await tail.follow(run_id, new=new)
-        await asyncio.shield(self._heard)
+        if not self._heard.done():
+            await asyncio.shield(self._heard)
 
     def unfollow(self, run_id: str) -> None:
         """Follow a run no longer."""

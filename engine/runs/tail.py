@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 
+from engine.core.outline import Outline
 from engine.core.records import COMMIT
 from engine.core.state import RunState
 from engine.core.view import Accepted, View
@@ -21,16 +22,16 @@ class _Followed:
 
     Attributes:
         count: How many do.
-        state: The run's state, None while nothing of it is on the log.
-        known: Set when everything below the tail's position is known.
+        outline: What has become of it.
+        known: Done when everything below the tail's position is known; None for a run that is new.
         held: Commits that came while the history was being read, and whose epoch counted where they stand.
     """
 
-    __slots__ = ("count", "held", "known", "state")
+    __slots__ = ("count", "held", "known", "outline")
 
     def __init__(self) -> None:
         self.count = 0
-        self.state: RunState | None = None
+        self.outline = Outline()
         self.known: asyncio.Future[None] | None = None
         self.held: list[LogRecord] = []
 
@@ -69,7 +70,8 @@ class Tail:
                 self._load(run_id, followed)
         followed.count += 1
         try:
-            await asyncio.shield(self._ready)
+            if not self._ready.done():
+                await asyncio.shield(self._ready)
             if followed.known is not None:
                 await asyncio.shield(followed.known)
         except BaseException:
@@ -90,7 +92,7 @@ class Tail:
             return None
         followed = self._followed.get(run_id)
         if followed is not None:
-            return followed.state
+            return followed.outline.state
         return self._view.runs.get(run_id)
 
     async def close(self) -> None:
@@ -150,7 +152,8 @@ class Tail:
 
     def _take(self, record: LogRecord) -> None:
         view = self._view
-        if record.headers.get("ce_type") != COMMIT:
+        headers = record.headers
+        if headers.get("ce_type") != COMMIT:
             view.fold(record)
             return
         view.position = record.offset + 1
@@ -159,16 +162,23 @@ class Tail:
         if followed is None:
             # What is known of it gets old now; whoever wants to know asks the log.
             view.runs.pop(run_id, None)
-        elif record.headers.get("epoch") == view.epoch:
-            if followed.known is not None and not followed.known.done():
-                followed.held.append(record)
-            else:
+        elif view.epoch is not None and headers.get("epoch") == view.epoch:
+            if followed.known is None or followed.known.done():
                 self._accept(followed, record)
+            else:
+                followed.held.append(record)
 
     def _accept(self, followed: _Followed, record: LogRecord) -> None:
-        accepted = self._view.accept(record)
+        outline = followed.outline
+        if outline.state is None and int(record.headers.get("decided", "0")) < self._view.commands:
+            # A late second copy of a first commit: its run may be forgotten, and must not be revived.
+            return
+        try:
+            accepted = outline.accept(record)
+        except RunlineError as error:
+            _LOGGER.error("Whoever waits for run %s waits in vain: %s", record.key, error)  # noqa: TRY400 - the text says it all
+            return
         if accepted is not None:
-            followed.state = accepted.after
             self._accepted(accepted)
 
     # What lies before.
@@ -200,11 +210,7 @@ class Tail:
         for accepted in history:
             self._accepted(accepted)
         if history:
-            followed.state = history[-1].after
-            if followed.state.status.terminal:
-                self._view.runs.pop(run_id, None)
-            else:
-                self._view.runs[run_id] = followed.state
+            followed.outline = Outline(history[-1].after)
         held, followed.held = followed.held, []
         for record in held:
             # Those that the history holds too do not follow its end, so they are skipped.

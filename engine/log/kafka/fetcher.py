@@ -7,13 +7,14 @@ from concurrent.futures import ThreadPoolExecutor
 from queue import Empty, LifoQueue
 from typing import TypeVar
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from engine.errors import ClosedError
 from engine.limits import KAFKA_ANSWER_SECONDS_MAX, KAFKA_FETCHERS_MAX, KAFKA_READ_SECONDS_MAX, READ_RECORDS_MAX
 from engine.log.errors import LogUnreachableError
 from engine.log.kafka.failures import UNREADABLE, from_exception, from_kafka
-from engine.log.kafka.messages import log_record
+from engine.log.kafka.messages import first_of_batch, log_record
+from engine.log.kafka.obstacle import Obstacle
 from engine.log.kafka.properties import CLIENT_LOGGER, Property
 from engine.log.place import check_offset
 from engine.log.port import Ends, LogRecord
@@ -21,7 +22,6 @@ from engine.log.port import Ends, LogRecord
 T = TypeVar("T")
 
 _POLL_SECONDS = 0.5
-_UNREADABLE_TRIES = 3
 _SCAN_RECORDS = 10_000
 
 
@@ -143,7 +143,7 @@ class _Stretch:
         self._place = (topic, partition)
         self._position = offset
         self._end = end
-        self._tries = 0
+        self._obstacle: Obstacle | None = None
         self._patience = time.monotonic() + KAFKA_READ_SECONDS_MAX
         self.records: list[LogRecord] = []
 
@@ -166,26 +166,48 @@ class _Stretch:
         for message in [first, *self._consumer.consume(READ_RECORDS_MAX, 0)]:
             error = message.error()
             if error is not None:
-                self._stumble(error)
+                if self._stumble(error, message):
+                    # What was taken along stands where reading was before.
+                    return
+            elif self._obstacle is not None and self._obstacle.real:
+                self._obstacle.readable()
+                self._seek(self._obstacle)
+                return
             elif not self.done:
+                self._obstacle = None
                 record = log_record(message)
                 self._position = record.offset + 1
                 self._patience = time.monotonic() + KAFKA_READ_SECONDS_MAX
                 self.records.append(record)
 
-    def _stumble(self, error: KafkaError) -> None:
+    def _stumble(self, error: KafkaError, message: Message) -> bool:
+        """Return whether reading goes on somewhere else."""
         if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - the library's public name
-            self._position = self._end
+            if self._obstacle is None or not self._obstacle.real:
+                self._position = self._end
+                return False
+            self._obstacle.readable()
         elif error.code() in UNREADABLE:
-            # Nobody can unpack this batch; the lanes say so aloud.
-            self._tries += 1
-            if self._tries >= _UNREADABLE_TRIES:
-                self._position, self._tries = self._position + 1, 0
-            self._consumer.seek(TopicPartition(*self._place, self._position))
+            # The lanes say it aloud.
+            first = first_of_batch(message)
+            if self._obstacle is None:
+                self._obstacle = Obstacle(first, self._position, self._end)
+            else:
+                self._obstacle.failed(first)
         else:
             failure = from_kafka(error, f"read {self._name} at offset {self._position}")
             if not isinstance(failure, LogUnreachableError):
                 raise failure
+            return False
+        self._seek(self._obstacle)
+        return True
+
+    def _seek(self, obstacle: Obstacle) -> None:
+        """Read on where the search for the end of what cannot be unpacked goes on, or has come to its end."""
+        self._patience = time.monotonic() + KAFKA_READ_SECONDS_MAX
+        if obstacle.passed:
+            self._position, self._obstacle = obstacle.position, None
+        self._consumer.seek(TopicPartition(*self._place, obstacle.position))
 
     @property
     def _name(self) -> str:

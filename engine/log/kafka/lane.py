@@ -13,7 +13,8 @@ from engine.errors import LogError
 from engine.limits import KAFKA_ANSWER_SECONDS_MAX, READ_RECORDS_MAX
 from engine.log.errors import LogUnreachableError, OffsetOutOfRangeError
 from engine.log.kafka.failures import UNREADABLE, from_exception, from_kafka
-from engine.log.kafka.messages import log_record
+from engine.log.kafka.messages import first_of_batch, log_record
+from engine.log.kafka.obstacle import Obstacle
 from engine.log.kafka.properties import CLIENT_LOGGER, Property
 from engine.log.kafka.reader import KafkaReader
 from engine.log.place import check_offset
@@ -23,8 +24,6 @@ _LOGGER = logging.getLogger("runline.kafka")
 
 _ORDER_SECONDS = 0.02
 """How long an order may wait: the consumer is the thread's alone, and the thread is inside `poll`."""
-_UNREADABLE_TRIES = 3
-"""Failures to unpack the batch at one offset before it is passed over."""
 
 _Place = tuple[str, int]
 
@@ -43,7 +42,7 @@ class Lane:
         self._places: set[_Place] = set()
         self._orders: deque[Callable[[], None]] = deque()
         self._readers: dict[_Place, KafkaReader] = {}
-        self._failures: dict[tuple[str, int, int], int] = {}
+        self._obstacles: dict[_Place, Obstacle] = {}
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="runline kafka lane", daemon=True)
         self._thread.start()
@@ -91,23 +90,30 @@ class Lane:
 
     def _hand_over(self, messages: list[Message]) -> None:
         batches: dict[KafkaReader, list[LogRecord]] = {}
+        elsewhere: set[KafkaReader] = set()
         for message in messages:
             topic, partition = message.topic(), message.partition()
             if topic is None or partition is None:
                 continue
             reader = self._readers.get((topic, partition))
-            if reader is None:
+            # Where reading goes on somewhere else, what was taken along is from before.
+            if reader is None or reader in elsewhere:
                 continue
             error = message.error()
             if error is not None:
-                self._failed(reader, error, message)
+                if (records := batches.get(reader)) is not None:
+                    reader.offset = records[-1].offset + 1
+                if self._failed(reader, error, message):
+                    elsewhere.add(reader)
+            elif self._obstacles and self._searching(reader):
+                elsewhere.add(reader)
             elif (records := batches.get(reader)) is None:
                 batches[reader] = [log_record(message)]
             else:
                 records.append(log_record(message))
         if batches:
             for reader, records in batches.items():
-                reader.offset = records[-1].offset + 1
+                reader.offset = max(reader.offset, records[-1].offset + 1)
             self._tell(_offer, batches)
 
     def _assign(self, reader: KafkaReader) -> None:
@@ -122,6 +128,7 @@ class Lane:
         place = (reader.topic, reader.partition)
         if self._readers.get(place) is reader:
             del self._readers[place]
+            self._obstacles.pop(place, None)
             with suppress(KafkaException):
                 self._consumer.incremental_unassign([TopicPartition(*place)])
 
@@ -132,30 +139,59 @@ class Lane:
             with suppress(KafkaException):
                 act([TopicPartition(*place)])
 
-    def _failed(self, reader: KafkaReader, error: KafkaError, message: Message) -> None:
-        """A partition cannot be read at this offset: pass over what nobody can unpack, tell the reader of the rest."""
-        place = f"{reader.topic}/{reader.partition}"
-        failure = from_kafka(error, f"read {place} at offset {reader.offset}")
+    def _failed(self, reader: KafkaReader, error: KafkaError, message: Message) -> bool:
+        """A partition cannot be read at this offset: pass over what nobody can unpack, tell the reader of the rest.
+
+        Returns:
+            Whether reading goes on somewhere else, or not at all.
+        """
+        failure = from_kafka(error, f"read {reader.topic}/{reader.partition} at offset {reader.offset}")
         if error.code() in UNREADABLE:
-            at = message.offset()
-            offset = reader.offset if at is None or at < 0 else max(at, reader.offset)
-            key = (reader.topic, reader.partition, offset)
-            tries = self._failures[key] = self._failures.get(key, 0) + 1
-            if tries >= _UNREADABLE_TRIES:
-                _LOGGER.error("%s The batch is passed over: nobody can unpack it.", failure)
-                reader.offset = offset + 1
-                del self._failures[key]
-            with suppress(KafkaException):
-                self._consumer.seek(TopicPartition(reader.topic, reader.partition, reader.offset))
-            return
+            self._unreadable(reader, failure, first_of_batch(message))
+            return True
         if isinstance(failure, LogUnreachableError):
             # The client goes on by itself when the brokers are back.
             _LOGGER.warning("%s", failure)
-            return
+            return False
         if isinstance(failure, OffsetOutOfRangeError):
             failure = self._out_of_range(reader, failure)
         self._unassign(reader)
         self._tell(reader.fail, failure)
+        return True
+
+    def _unreadable(self, reader: KafkaReader, failure: LogError, first: int | None) -> None:
+        place = (reader.topic, reader.partition)
+        obstacle = self._obstacles.get(place)
+        if obstacle is None:
+            _, end = self._consumer.get_watermark_offsets(TopicPartition(*place), cached=True)
+            obstacle = self._obstacles[place] = Obstacle(first, reader.offset, end)
+        else:
+            real = obstacle.real
+            obstacle.failed(first)
+            if obstacle.real and not real:
+                _LOGGER.error("%s The batch is passed over: nobody can unpack it.", failure)
+        self._seek(reader, obstacle)
+
+    def _searching(self, reader: KafkaReader) -> bool:
+        """Return whether a record only says that the search behind an obstacle has come too far."""
+        place = (reader.topic, reader.partition)
+        obstacle = self._obstacles.get(place)
+        if obstacle is None:
+            return False
+        if not obstacle.real:
+            del self._obstacles[place]
+            return False
+        obstacle.readable()
+        self._seek(reader, obstacle)
+        return True
+
+    def _seek(self, reader: KafkaReader, obstacle: Obstacle) -> None:
+        place = (reader.topic, reader.partition)
+        if obstacle.passed:
+            reader.offset = obstacle.position
+            del self._obstacles[place]
+        with suppress(KafkaException):
+            self._consumer.seek(TopicPartition(*place, obstacle.position))
 
     def _out_of_range(self, reader: KafkaReader, failure: LogError) -> LogError:
         """Say where the partition begins and ends, if that can be known now."""

@@ -16,7 +16,7 @@ from engine.log.kafka.properties import FETCHER, FOLLOWER, MEMBER, PRODUCER, mer
 from engine.log.kafka.reader import KafkaReader
 from engine.log.kafka.sender import Sender
 from engine.log.kafka.topics import require_topics
-from engine.log.place import check_record, partitions_of, place_unknown
+from engine.log.place import partitions_of, place_unknown
 from engine.log.port import COMMANDS, TOPICS, Ends, LogRecord, Owner, Record
 
 _LOGGER = logging.getLogger("runline.kafka")
@@ -92,7 +92,6 @@ class KafkaLog:
             ClosedError: The log was closed.
         """
         name = self._name(topic, partition)
-        check_record(topic, record)
         offset = await self._sender.append(name, partition, record)
         self._well()
         return offset
@@ -106,7 +105,6 @@ class KafkaLog:
             ClosedError: The log was closed.
         """
         name = self._name(topic, partition)
-        check_record(topic, record)
         self._sender.send(name, partition, record, failed)
 
     async def ends(self, topic: str, partition: int) -> Ends:

@@ -5,7 +5,7 @@ from typing import Final, cast
 
 from confluent_kafka import Message
 
-from engine.log.port import LogRecord, Record
+from engine.log.port import LogRecord
 
 _Headers = list[tuple[str, bytes | None]]
 """How the client hands out headers; what it takes may be more."""
@@ -24,8 +24,22 @@ def log_record(message: Message) -> LogRecord:
         time if kind != _CREATE_TIME else 0,
         "" if key is None else _text(key),
         b"" if value is None else value,
-        {name: _text(value) for name, value in cast("_Headers", headers)} if headers else _NONE,
+        _texts(cast("_Headers", headers)) if headers else _NONE,
     )
+
+
+def _texts(headers: _Headers) -> dict[str, str]:
+    try:
+        # Our own headers are all text, and this is done for every record.
+        return {name: data.decode() for name, data in headers}  # type: ignore[union-attr]  # None is an error like others
+    except (UnicodeDecodeError, AttributeError):
+        return {name: _text(data) for name, data in headers}
+
+
+def first_of_batch(message: Message) -> int | None:
+    """Return where the batch begins that an error about unpacking is about, or None when it is not said."""
+    offset = message.offset()
+    return offset if offset is not None and offset >= 0 else None
 
 
 def _text(data: bytes | None) -> str:
@@ -35,8 +49,3 @@ def _text(data: bytes | None) -> str:
         return data.decode()
     except UnicodeDecodeError:
         return data.decode("utf-8", "backslashreplace")
-
-
-def wire_headers(record: Record) -> list[tuple[str, str | bytes | None]]:
-    """Return a record's headers as the client takes them; it would cut texts at a zero, and bytes it takes whole."""
-    return [(name, text.encode()) for name, text in record.headers.items()]

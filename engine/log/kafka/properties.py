@@ -33,6 +33,7 @@ PRODUCER: Final[dict[str, Property]] = {
     "acks": "all",
     "partitioner": "murmur2_random",
     "linger.ms": 0,
+    "max.in.flight": 1,
     "message.timeout.ms": int(KAFKA_WRITE_SECONDS_MAX * 1000),
     "message.max.bytes": KAFKA_MESSAGE_BYTES_MAX,
     "retry.backoff.ms": 20,

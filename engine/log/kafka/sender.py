@@ -10,10 +10,11 @@ from functools import partial
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from engine.errors import ClosedError, LogError
+from engine.limits import RECORD_BYTES_MAX
 from engine.log.errors import RecordTooLargeError
 from engine.log.kafka.failures import from_exception, from_kafka
-from engine.log.kafka.messages import wire_headers
 from engine.log.kafka.properties import CLIENT_LOGGER, Property
+from engine.log.place import check_record
 from engine.log.port import Record
 
 _LOGGER = logging.getLogger("runline.kafka")
@@ -27,23 +28,25 @@ Failed = Callable[[LogError], None]
 
 
 class Sender:
-    """Sends records; one thread serves the producer's reports.
+    """Sends records; one thread serves the producers' reports.
 
-    A report that nobody waits for should wake nobody: reading a record back is its acknowledgement. So the thread
-    looks for reports only now and then, unless somebody awaits an append.
+    Reading a record back is its acknowledgement, so a report that nobody waits for should wake nobody. There are two
+    producers: one for appends, whose reports are awaited, and one for sends, whose failures are looked for now and
+    then.
 
     Args:
-        properties: The producer's.
+        properties: The producers'.
         noticed: Called in the client's thread with every error that concerns no single record.
     """
 
     def __init__(self, properties: Mapping[str, Property], noticed: Callable[[KafkaError], None]) -> None:
         self._properties = {**properties, "error_cb": noticed}
         self._loop = asyncio.get_running_loop()
-        self._producer = Producer(self._properties, logger=CLIENT_LOGGER)
+        self._appends = self._make(reported=True)
+        self._sends = self._make(reported=False)
         self._retired: list[Producer] = []
         self._awaited = 0
-        self._waiting = False
+        self._idle = False
         self._wake = threading.Event()
         self._stopping = False
         self._broken = False
@@ -53,19 +56,19 @@ class Sender:
     def append(self, topic: str, partition: int, record: Record) -> asyncio.Future[int]:
         """Send a record; the future gives its offset once it is acknowledged, or the error."""
         future: asyncio.Future[int] = self._loop.create_future()
+        if self._broken:
+            self._renew()
+        self._produce(self._appends, topic, partition, record, partial(self._appended, future))
         self._awaited += 1
-        try:
-            self._produce(topic, partition, record, partial(self._appended, future))
-        except BaseException:
-            self._awaited -= 1
-            raise
         self._wake.set()
         return future
 
     def send(self, topic: str, partition: int, record: Record, failed: Failed) -> None:
         """Send a record; `failed` is called in the event loop when its outcome is unknown or it was not written."""
-        self._produce(topic, partition, record, partial(self._sent, failed))
-        if self._waiting:
+        if self._broken:
+            self._renew()
+        self._produce(self._sends, topic, partition, record, partial(self._failed, failed))
+        if self._idle:
             self._wake.set()
 
     def close(self) -> None:
@@ -73,22 +76,38 @@ class Sender:
         self._stopping = True
         self._wake.set()
         self._thread.join()
-        for producer in (self._producer, *self._retired):
+        for producer in (self._appends, self._sends, *self._retired):
             producer.flush(_CLOSE_SECONDS)
             producer.purge()
             producer.flush(1)
 
+    def _make(self, *, reported: bool) -> Producer:
+        return Producer({**self._properties, "delivery.report.only.error": not reported}, logger=CLIENT_LOGGER)
+
     def _produce(
-        self, topic: str, partition: int, record: Record, reported: Callable[[KafkaError | None, Message], None]
+        self,
+        producer: Producer,
+        topic: str,
+        partition: int,
+        record: Record,
+        reported: Callable[[KafkaError | None, Message], None],
     ) -> None:
         if self._stopping:
             raise ClosedError("the log was closed.")
-        if self._broken:
-            self._renew()
+        key, value, headers = record
         try:
-            self._producer.produce(
-                topic, record.value, record.key, partition, on_delivery=reported, headers=wire_headers(record)
-            )
+            # As bytes: the client would cut a text at a zero.
+            encoded: list[tuple[str, str | bytes | None]] = [(name, text.encode()) for name, text in headers.items()]
+        except UnicodeEncodeError:
+            check_record(topic, record)
+            raise
+        if len(value) + 4 * len(key) + sum(map(_bytes, encoded)) > RECORD_BYTES_MAX:
+            check_record(topic, record)
+        try:
+            producer.produce(topic, value, key, partition, on_delivery=reported, headers=encoded)
+        except UnicodeEncodeError:
+            check_record(topic, record)
+            raise
         except BufferError:
             raise LogError(
                 "expected the brokers to keep up, but the queue of records on their way to them is full.",
@@ -102,32 +121,32 @@ class Sender:
             raise error from exception
 
     def _renew(self) -> None:
-        """After a fatal error the producer takes nothing any more: begin again with another."""
-        _LOGGER.warning("The Kafka producer failed for good; going on with a new one")
-        self._retired.append(self._producer)
-        self._producer = Producer(self._properties, logger=CLIENT_LOGGER)
+        """After a fatal error a producer takes nothing any more: begin again with others."""
+        _LOGGER.warning("A Kafka producer failed for good; going on with a new one")
+        self._retired += [self._appends, self._sends]
+        self._appends, self._sends = self._make(reported=True), self._make(reported=False)
         self._broken = False
 
     # In the thread of reports.
 
     def _run(self) -> None:
         while not self._stopping:
-            producer = self._producer
             if self._awaited:
-                producer.poll(_REPORT_SECONDS)
+                self._appends.poll(_REPORT_SECONDS)
             else:
-                self._waiting = not len(producer)
-                self._wake.wait(_IDLE_SECONDS if self._waiting else _REPORT_SECONDS)
-                self._waiting = False
+                self._idle = not len(self._sends)
+                self._wake.wait(_IDLE_SECONDS if self._idle else _REPORT_SECONDS)
+                self._idle = False
                 self._wake.clear()
-                producer.poll(0)
+                self._appends.poll(0)
+            self._sends.poll(0)
             for retired in self._retired:
                 retired.poll(0)
 
     def _appended(self, future: asyncio.Future[int], error: KafkaError | None, message: Message) -> None:
         self._tell(self._settle, future, error, message.offset(), message.topic())
 
-    def _sent(self, failed: Failed, error: KafkaError | None, message: Message) -> None:
+    def _failed(self, failed: Failed, error: KafkaError | None, message: Message) -> None:
         if error is not None:
             self._note(error)
             self._tell(failed, from_kafka(error, f"append a record to {message.topic()}"))
@@ -150,18 +169,22 @@ class Sender:
             self._note(error)
         if future.done():
             return
-        if error is not None or offset is None:
-            future.set_exception(
-                LogError(f"the outcome of an append to {topic} is unknown.")
-                if error is None
-                else from_kafka(error, f"append a record to {topic}")
-            )
+        if error is not None:
+            future.set_exception(from_kafka(error, f"append a record to {topic}"))
+        elif offset is None:
+            future.set_exception(LogError(f"the outcome of an append to {topic} is unknown."))
         else:
             future.set_result(offset)
 
 
 _CLOSE_SECONDS = 5.0
 """How long closing waits for what is on its way."""
+
+
+def _bytes(header: tuple[str, str | bytes | None]) -> int:
+    # At least as many as there are: four for each character of a name.
+    name, data = header
+    return 4 * len(name) + len(data or b"")
 
 
 def _is_fatal(exception: KafkaException) -> bool:

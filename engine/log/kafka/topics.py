@@ -1,5 +1,6 @@
 """The topics: how they must be, how they are, and the plan that leads from the one to the other."""
 
+import time
 from collections.abc import Mapping
 from typing import Final, Literal, NamedTuple
 
@@ -29,6 +30,8 @@ from engine.log.kafka.location import KafkaLocation
 from engine.log.place import PARTITIONED, check_partitions
 from engine.log.port import COMMANDS, EVENTS, REJECTIONS, TOPICS, WORKFLOWS
 
+_LOOK_SECONDS: Final = 0.05
+"""How often the brokers are asked whether they know yet."""
 _HOUR: Final = 3_600_000
 _FOR_EVER: Final = -1
 
@@ -187,7 +190,17 @@ def apply_topics(
                 future.result()
         except KafkaException as exception:
             raise from_exception(exception, f"{step.action} the topic {step.topic}") from exception
+    _await_topics(admin, location, partitions)
     return plan
+
+
+def _await_topics(admin: AdminClient, location: KafkaLocation, partitions: int | None) -> None:
+    """Wait until every broker that is asked knows what was done: the controller answers before they do."""
+    until = time.monotonic() + KAFKA_ANSWER_SECONDS_MAX
+    while (plan := _compare(location, *_look(admin, location), partitions, None)).steps:
+        if time.monotonic() > until:
+            raise _error(location, plan)
+        time.sleep(_LOOK_SECONDS)
 
 
 def require_topics(location: KafkaLocation, properties: Mapping[str, str]) -> int:
