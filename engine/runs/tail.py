@@ -158,11 +158,12 @@ class Tail:
             return
         view.position = record.offset + 1
         run_id = record.key
+        # What was known of it gets old now: who follows it has its outline, whoever else wants to know asks the log.
+        view.runs.pop(run_id, None)
         followed = self._followed.get(run_id)
         if followed is None:
-            # What is known of it gets old now; whoever wants to know asks the log.
-            view.runs.pop(run_id, None)
-        elif view.epoch is not None and headers.get("epoch") == view.epoch:
+            return
+        if view.epoch is not None and headers.get("epoch") == view.epoch:
             if followed.known is None or followed.known.done():
                 self._accept(followed, record)
             else:
