@@ -2,7 +2,7 @@
 
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Final, Literal, NamedTuple
 
@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field, ValidationError
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
+    NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
@@ -17,13 +18,20 @@ from pydantic_settings import (
 
 from engine.errors import RunlineError
 from engine.limits import NODES_RUNNING_MAX
+from engine.log.opening import is_kafka
 from engine.workflow.names import listed, suggest
 
 FILE: Final = "runline.toml"
 """The file that is read from the working directory when there is one."""
 PREFIX: Final = "RUNLINE_"
 """Begins the names of environment variables: `RUNLINE_NODES_RUNNING_MAX`."""
+KAFKA: Final = "kafka"
+"""The setting with the properties of the Kafka client."""
 _CONFIG_VARIABLE: Final = f"{PREFIX}CONFIG"
+_BROKER_VARIABLE: Final = f"{PREFIX}BROKER"
+_KAFKA_PREFIX: Final = f"{PREFIX}KAFKA_"
+_TABLE: Final = "runline"
+"""Settings may stand in a table of this name, for files that others read too."""
 
 
 class SettingsError(RunlineError):
@@ -38,6 +46,37 @@ def _no_truth_value(value: object) -> object:
     return value
 
 
+def _location(value: object) -> Path | str:
+    if isinstance(value, str) and is_kafka(value):
+        # Only here: whoever has no brokers need not wait for their client to load.
+        from engine.log.kafka import parse_location  # noqa: PLC0415
+
+        try:
+            return str(parse_location(value))
+        except RunlineError as error:
+            raise ValueError(str(error).removesuffix(".")) from error
+    if not isinstance(value, str | Path):
+        raise ValueError("expected a directory or kafka://HOST:PORT/PREFIX")  # noqa: TRY004 - pydantic's own
+    return Path(value)
+
+
+def _properties(value: object) -> dict[str, str]:
+    if not isinstance(value, Mapping):
+        raise ValueError("expected a table of properties")  # noqa: TRY004 - the same
+    found: dict[str, str] = {}
+    for name, each in value.items():
+        if isinstance(each, Mapping):
+            # A name that is not in quotes is a path to TOML.
+            found |= {f"{name}.{inner}": text for inner, text in _properties(each).items()}
+        elif isinstance(each, bool):
+            found[name] = str(each).lower()
+        elif isinstance(each, str | int | float):
+            found[name] = str(each)
+        else:
+            raise ValueError(f"expected a text, a number or a truth value as {name}")  # noqa: TRY004 - the same
+    return found
+
+
 _Count = Annotated[int, Field(ge=1), BeforeValidator(_no_truth_value)]
 
 
@@ -45,7 +84,8 @@ class Settings(BaseSettings):
     """How this process works; immutable.
 
     Attributes:
-        data: Directory of the embedded log.
+        data: Where the log is: the directory of an embedded one, or `kafka://HOST:PORT[,HOST:PORT...]/PREFIX`.
+        kafka: Properties of librdkafka for all Kafka clients, by their own names.
         app: The application, as `module:attribute` or `file.py:attribute`, or None.
         durability: What acknowledged records survive: `fsync` loss of power, `process` the death of the process.
         nodes_running_max: Nodes that run at once.
@@ -54,7 +94,8 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, frozen=True, extra="forbid")
 
-    data: Path = Path("data")
+    data: Annotated[Path | str, BeforeValidator(_location)] = Path("data")
+    kafka: Annotated[Mapping[str, str], NoDecode, BeforeValidator(_properties)] = Field(default_factory=dict)
     app: str | None = None
     durability: Literal["fsync", "process"] = "fsync"
     nodes_running_max: _Count = NODES_RUNNING_MAX
@@ -78,7 +119,8 @@ class Loaded(NamedTuple):
 
     Attributes:
         settings: The settings in force.
-        sources: For every setting: `argument --data`, `environment RUNLINE_DATA`, `file runline.toml` or `default`.
+        sources: For every setting: `argument --data`, `environment RUNLINE_DATA`, `file runline.toml` or `default`;
+            and for every property of the Kafka client, as `kafka.NAME`.
         unknown: Environment variables that begin like ours and are no setting.
     """
 
@@ -91,7 +133,7 @@ def load_settings(arguments: Mapping[str, object], config: Path | None = None) -
     """Return the settings in force.
 
     Args:
-        arguments: Settings given by name; they win.
+        arguments: Settings given by name; they win. Properties of the Kafka client win one by one.
         config: A TOML file; else the one that the environment variable RUNLINE_CONFIG names; else runline.toml in the
             working directory, when there is one. Paths in it are relative to the working directory.
 
@@ -102,14 +144,10 @@ def load_settings(arguments: Mapping[str, object], config: Path | None = None) -
     sources = dict.fromkeys(Settings.model_fields, "default")
     file = _file(config)
     if file is not None:
-        values = _from_file(file)
-        sources |= dict.fromkeys(values, f"file {file}")
-    environment = EnvSettingsSource(Settings)()
-    values |= environment
-    sources |= {name: f"environment {PREFIX}{name.upper()}" for name in environment}
-    values |= arguments
-    sources |= {name: f"argument --{name.replace('_', '-')}" for name in arguments if name in sources}
-    values = {name: value for name, value in values.items() if name in Settings.model_fields}
+        _put(values, sources, _from_file(file), lambda _: f"file {file}")
+    _put(values, sources, _from_environment(), lambda name: f"environment {_variable(name)}")
+    known = {name: value for name, value in arguments.items() if name in Settings.model_fields}
+    _put(values, sources, known, lambda name: f"argument --{name.partition('.')[0].replace('_', '-')}")
     try:
         settings = Settings.model_validate(values)
     except ValidationError as error:
@@ -119,12 +157,40 @@ def load_settings(arguments: Mapping[str, object], config: Path | None = None) -
     return Loaded(settings, sources, _unknown_variables())
 
 
+def _put(
+    values: dict[str, object], sources: dict[str, str], given: Mapping[str, object], source: Callable[[str], str]
+) -> None:
+    """Put what one source gives over what the ones before gave."""
+    for name, value in given.items():
+        sources[name] = source(name)
+        properties, before = _known_properties(value), values.get(name)
+        if name != KAFKA or properties is None:
+            values[name] = value
+            continue
+        sources |= {f"{KAFKA}.{each}": source(f"{KAFKA}.{each}") for each in properties}
+        values[name] = {**before, **properties} if isinstance(before, Mapping) else properties
+
+
+def _known_properties(value: object) -> dict[str, str] | None:
+    """Return properties one by one, or None for what the validation is to refuse."""
+    try:
+        return _properties(value)
+    except ValueError:
+        return None
+
+
+def _variable(name: str) -> str:
+    return f"{PREFIX}{name.upper().replace('.', '_')}"
+
+
 def _problem(
     location: tuple[int | str, ...], message: str, values: Mapping[str, object], sources: Mapping[str, str]
 ) -> str:
     name = str(location[0])
     text = f"{message[:1].lower()}{message[1:]}".removeprefix("value error, ")
-    return f"The setting {name} ({sources[name]}): {text}, found {values.get(name)!r}."
+    # Properties may hold secrets.
+    found = "" if name == KAFKA or "but found" in text else f", found {values.get(name)!r}"
+    return f"The setting {name} ({sources[name]}): {text}{found}."
 
 
 def _file(config: Path | None) -> Path | None:
@@ -145,6 +211,12 @@ def _from_file(path: Path) -> dict[str, object]:
         raise SettingsError(f"Expected TOML in {path}, but found: {error}.") from error
     except OSError as error:
         raise SettingsError(f"Expected a readable file at {path}, but found: {error.strerror}.") from error
+    table = found.pop(_TABLE, {})
+    if not isinstance(table, Mapping):
+        raise SettingsError(f"Expected a table of settings as {_TABLE!r} in {path}, but found {table!r}.")
+    if twice := found.keys() & table.keys():
+        raise SettingsError(f"Expected each setting once in {path}, but found twice: {listed(sorted(twice))}.")
+    found |= table
     known = list(Settings.model_fields)
     for key in found:
         if key not in known:
@@ -154,6 +226,22 @@ def _from_file(path: Path) -> dict[str, object]:
     return found
 
 
+def _from_environment() -> dict[str, object]:
+    found: dict[str, object] = dict(EnvSettingsSource(Settings)())
+    properties = {
+        name.removeprefix(_KAFKA_PREFIX).lower().replace("_", "."): value
+        for name, value in os.environ.items()
+        if name.startswith(_KAFKA_PREFIX) and value
+    }
+    if properties:
+        found.setdefault(KAFKA, properties)
+    return found
+
+
 def _unknown_variables() -> tuple[str, ...]:
-    known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields} | {_CONFIG_VARIABLE}
-    return tuple(name for name in sorted(os.environ) if name.upper().startswith(PREFIX) and name.upper() not in known)
+    known = {_variable(name) for name in Settings.model_fields} | {_CONFIG_VARIABLE, _BROKER_VARIABLE}
+    return tuple(
+        name
+        for name in sorted(os.environ)
+        if name.upper().startswith(PREFIX) and name.upper() not in known and not name.startswith(_KAFKA_PREFIX)
+    )

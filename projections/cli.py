@@ -45,7 +45,7 @@ def runs(
     settings = options.load().settings
 
     async def work() -> int:
-        async with open_reading(settings.data) as log:
+        async with open_reading(settings) as log:
             workflow_id = None if workflow is None else await find_workflow_id(log, workflow)
             found = await list_runs(log, limit=limit, status=status, workflow=workflow_id)
         output.document({"runs": [run_json(run) for run in found]})

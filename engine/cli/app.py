@@ -19,15 +19,21 @@ _THREADS_GRACE_SECONDS: Final = 1.0
 _COMMANDS: Final = (
     ("engine.cli.execute:run", "Publish a workflow file, run it, follow it and print its output."),
     ("engine.cli.execute:start", "Start a created run and follow it until it ends."),
-    ("engine.cli.execute:wait", "Go on with open runs, after Ctrl-C or a crash, and follow them until they end."),
+    ("engine.cli.execute:wait", "Follow open runs until they end; alone, go on with them after Ctrl-C or a crash."),
+    ("engine.cli.executor:executor", "Execute runs until SIGTERM or Ctrl-C; on Kafka any number share the work."),
     ("engine.cli.write:publish", "Publish a workflow file."),
     ("engine.cli.write:create", "Create a run of a published workflow, to be started later."),
     ("engine.cli.write:cancel", "Cancel a run."),
     ("engine.cli.show:show", "Show one run: timeline, errors, output. Works beside a running engine."),
     ("projections.cli:runs", "List runs, the most recently active first. Works beside a running engine."),
     ("engine.cli.validate:validate", "Check a workflow file and list everything that is wrong with it."),
-    ("engine.cli.doctor:doctor", "Check this installation and the data directory, one line per check."),
+    ("engine.cli.doctor:doctor", "Check this installation and the log, one line per check."),
     ("engine.cli.config:config", "Print the settings in force and where each comes from."),
+    ("engine.cli.broker:broker", "Start Kafka brokers to develop and test on: broker up."),
+)
+_TOPICS: Final = (
+    ("engine.cli.topics:plan", "Print what must be done so that the topics are as they must be."),
+    ("engine.cli.topics:apply", "Create and change topics as the plan says."),
 )
 
 
@@ -43,6 +49,10 @@ def make_app() -> App:
     )
     for position, (place, text) in enumerate(_COMMANDS):
         app.command(place, name=place.rpartition(":")[2], help=text, sort_key=position)
+    topics = App(name="topics", help="Plan and make the topics of a log on Kafka.", sort_key=len(_COMMANDS))
+    for place, text in _TOPICS:
+        topics.command(place, name=place.rpartition(":")[2], help=text)
+    app.command(topics)
     return app
 
 

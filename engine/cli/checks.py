@@ -13,9 +13,9 @@ from typing import Final, NamedTuple
 
 from packaging.requirements import Requirement
 
-from engine.cli.reading import open_reading
 from engine.errors import LogLockedError, RunlineError
 from engine.limits import DISK_FREE_BYTES_MIN
+from engine.log.embedded import EmbeddedLog
 from engine.log.embedded.lock import FILE as LOCK_FILE
 from engine.log.embedded.lock import DirectoryLock
 from engine.log.port import COMMANDS, EVENTS, REJECTIONS, WORKFLOWS, Log
@@ -95,8 +95,11 @@ def check_log(directory: Path) -> Check:
 
 
 async def _read_everything(directory: Path) -> str:
-    async with open_reading(directory) as log:
+    log = await EmbeddedLog.open_reading(directory)
+    try:
         counts = [await _count(log, topic) for topic in (WORKFLOWS, COMMANDS, EVENTS, REJECTIONS)]
+    finally:
+        await log.close()
     return f"{sum(counts):,} records, all readable"
 
 

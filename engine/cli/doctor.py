@@ -1,4 +1,4 @@
-"""`doctor`: whether this installation and the data directory are fit to work, one line per check."""
+"""`doctor`: whether this installation and the log are fit to work, one line per check."""
 
 from pathlib import Path
 
@@ -16,21 +16,19 @@ from engine.cli.checks import (
 from engine.cli.exit_codes import OPERATING, SUCCESS
 from engine.cli.options import ENGINE_OPTIONS, EngineOptions
 from engine.errors import RunlineError
+from engine.settings import Settings
 
 
 def doctor(*, options: EngineOptions = ENGINE_OPTIONS) -> int:
-    """Check this installation and the data directory, one line per check; exit code 3 when one fails."""
+    """Check this installation and the log, one line per check; exit code 3 when one fails."""
     output = options.output()
-    data = options.load().settings.data
+    settings = options.load().settings
     checks = [
         check_python(),
         check_dependencies(),
         check_names(Path.cwd()),
         check_terminal(),
-        check_directory(data),
-        check_lock(data),
-        check_disk(data),
-        check_log(data),
+        *_check_log(settings),
         _check_application(options),
     ]
     for check in checks:
@@ -38,6 +36,16 @@ def doctor(*, options: EngineOptions = ENGINE_OPTIONS) -> int:
     ok = all(check.ok for check in checks)
     output.document({"ok": ok, "checks": [check._asdict() for check in checks]})
     return SUCCESS if ok else OPERATING
+
+
+def _check_log(settings: Settings) -> list[Check]:
+    if isinstance(settings.data, str):
+        # Only here: whoever has no brokers need not wait for their client to load.
+        from engine.cli.kafka_checks import check_kafka  # noqa: PLC0415
+
+        return check_kafka(settings.data, settings.kafka)
+    check = (check_directory, check_lock, check_disk, check_log)
+    return [each(settings.data) for each in check]
 
 
 def _check_application(options: EngineOptions) -> Check:

@@ -1,4 +1,7 @@
-"""`run`, `start` and `wait`: commands that execute runs and follow them until they end."""
+"""`run`, `start` and `wait`: commands that follow runs until they end.
+
+They execute the runs of an embedded log. On Kafka only `run` executes, beside all other executors.
+"""
 
 import asyncio
 import re
@@ -25,6 +28,7 @@ from engine.cli.workflows import make_catalogue
 from engine.context import ContextObject
 from engine.core.state import RunStatus
 from engine.errors import DefinitionError, RunNotCreatedError
+from engine.history import read_history, run_in, traces_in
 from engine.log.port import Log
 from engine.registry import Registry
 from engine.run import Run, Trace
@@ -64,15 +68,13 @@ def run(
     file
         The workflow: a YAML or JSON file.
     """
-    execution = _Execution(options)
+    execution = _Execution(options, begins_all=True)
     initial = make_context(context, set_ or (), execution.converters)
     try:
         definition = load(file, execution.registry or Registry())
     except DefinitionError as error:
         error.hint = error.hint or _application_hint(file, options)
         raise
-
-    execution.makes_log = True
 
     async def begin(engine: EngineService) -> str:
         published = await engine.publish_workflow(definition)
@@ -114,7 +116,7 @@ def wait(
     *,
     options: EngineOptions = ENGINE_OPTIONS,
 ) -> int:
-    """Go on with every open run, after Ctrl-C or a crash, and follow one run, or all, until they end.
+    """Follow one run, or all, until they end; on an embedded log, go on with them after Ctrl-C or a crash.
 
     Parameters
     ----------
@@ -139,15 +141,20 @@ def wait(
 
 
 class _Execution:
-    """One command that executes runs."""
+    """One command that follows runs.
 
-    def __init__(self, options: EngineOptions) -> None:
+    Args:
+        options: The command's.
+        begins_all: Whether it makes the log where there is none, and executes with its application wherever that is.
+    """
+
+    def __init__(self, options: EngineOptions, *, begins_all: bool = False) -> None:
         self._options = options
         self._output: Output = options.output()
         self._settings: Settings = options.load().settings
         self.registry = options.registry()
         self.converters = None if self.registry is None else self.registry.converters
-        self.makes_log = False
+        self._begins_all = begins_all
         self._interruptible = Interruptible()
         self._follower = Follower(self._output)
 
@@ -172,22 +179,31 @@ class _Execution:
 
     async def _execute(self, begin: Begin) -> int:
         with self._follower as follower:
-            async with open_engine(self._settings, self.registry, [follower], makes_log=self.makes_log) as (
-                engine,
-                log,
-            ):
+            async with open_engine(
+                self._settings,
+                self.registry,
+                [follower],
+                # Without an application it would only keep partitions from those who have one.
+                executes=self._begins_all and self.registry is not None,
+                makes_log=self._begins_all,
+            ) as (engine, log):
                 run_id = await begin(engine)
                 await self._until_ended(engine, log, run_id)
-                run, traces = await engine.get_run(run_id), await engine.get_traces(run_id)
-        print_report(self._output, run, traces)
+                history = await read_history(log, run_id)
+        run = run_in(history)
+        assert run is not None
+        print_report(self._output, run, traces_in(history))
         return SUCCESS if run.run_status is RunStatus.SUCCESS else RUN_FAILED
 
     async def _until_ended(self, engine: EngineService, log: Log, run_id: str) -> None:
         """Wait for the end of a run.
 
         Raises:
-            ObstructedError: It cannot go on in this process.
+            ObstructedError: It cannot go on in this process, and there is no other.
         """
+        if log.shared:
+            await engine.wait_for_workflow_run(run_id)
+            return
         ended = asyncio.create_task(engine.wait_for_workflow_run(run_id))
         stuck = asyncio.create_task(OpenRuns(log, make_catalogue(log, self.registry)).until(run_id))
         try:
@@ -205,7 +221,7 @@ class _Execution:
 
     async def _execute_all(self) -> int:
         follower = Follower(self._output, every_run=True)
-        async with open_engine(self._settings, self.registry, [follower]) as (_, log):
+        async with open_engine(self._settings, self.registry, [follower], executes=False) as (_, log):
             left = await OpenRuns(log, make_catalogue(log, self.registry)).until(None)
         for run_id, reason in left.items():
             self._output.line(f"{run_id} is left: {reason}", "yellow")

@@ -5,6 +5,8 @@ from typing import Final
 SUCCESS: Final = 0
 RUN_FAILED: Final = 1
 """A run has failed or was cancelled."""
+OPEN: Final = 1
+"""Of `topics plan`: something is to be done."""
 USAGE: Final = 2
 """The command line, the settings, a workflow file or a context is not what was expected; nothing was written."""
 OPERATING: Final = 3

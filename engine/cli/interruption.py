@@ -39,10 +39,12 @@ class Interruptible:
 
     Attributes:
         resume: The command line that goes on with what was begun; empty while nothing was begun.
+        begun: What an interruption leaves behind when there is nothing to go on with, for people.
     """
 
     def __init__(self) -> None:
         self.resume = ""
+        self.begun = "no run was begun"
         self._signal = 0
 
     def run(self, work: Coroutine[None, None, int]) -> int:
@@ -92,7 +94,7 @@ class Interruptible:
 
     def _stopped(self) -> StoppedError:
         if not self.resume:
-            return StoppedError("Interrupted; no run was begun.", signal=self._signal, hint="")
+            return StoppedError(f"Interrupted; {self.begun}.", signal=self._signal, hint="")
         return StoppedError(
             "Interrupted; everything that happened so far is on the log.",
             signal=self._signal,

@@ -17,12 +17,18 @@ class StderrHandler(logging.Handler):
             self.handleError(record)
 
 
-def configure_logs(*, verbose: bool) -> None:
-    """Let records reach stderr from WARNING on, or from INFO on."""
+def configure_logs(*, verbose: bool, service: bool = False) -> None:
+    """Let records reach stderr from WARNING on, or from INFO on.
+
+    Args:
+        verbose: Whether everybody's records are shown from INFO on.
+        service: Whether ours are in any case, with the time: nobody watches a service all the time.
+    """
     handler = StderrHandler()
-    handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
+    handler.setFormatter(logging.Formatter(f"{'%(asctime)s ' if service else ''}%(levelname)s %(name)s: %(message)s"))
     root = logging.getLogger()
     for old in [old for old in root.handlers if isinstance(old, StderrHandler)]:
         root.removeHandler(old)
     root.addHandler(handler)
     root.setLevel(logging.INFO if verbose else logging.WARNING)
+    logging.getLogger("runline").setLevel(logging.INFO if service else logging.NOTSET)

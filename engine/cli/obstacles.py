@@ -19,10 +19,18 @@ class ObstructedError(RunlineError):
     code = "run_obstructed"
 
 
-def obstacle(state: RunState, plan: Plan | None) -> str:
-    """Return why this process cannot go on with a run, or an empty text."""
+def obstacle(state: RunState, plan: Plan | None, *, alone: bool) -> str:
+    """Return why a run cannot go on, or an empty text.
+
+    Args:
+        state: The run's.
+        plan: The workflow with what this process has for it, or None.
+        alone: Whether this process is the only one that executes runs; what others have, nobody knows.
+    """
     if state.status is RunStatus.CREATED:
         return "it was created and not started"
+    if not alone:
+        return ""
     if plan is None:
         return f"its workflow version {state.version} is not published here"
     nodes = [trace.node for trace in state.open] + ([] if state.ready is None else [state.ready])
@@ -50,7 +58,7 @@ class OpenRuns:
         self._moved = asyncio.Event()
 
     async def until(self, run_id: str | None) -> dict[str, str]:
-        """Wait until the run, or every open run, has ended or cannot go on in this process.
+        """Wait until the run, or every open run, has ended or cannot go on.
 
         Args:
             run_id: The run, or None for all.
@@ -58,10 +66,9 @@ class OpenRuns:
         Returns:
             What is left: run ids and why each cannot go on.
         """
-        for partition in range(self._log.partitions):
-            beginning = await begin(self._log, partition)
-            self._views.append(beginning.view)
-            self._commands.append(beginning.view.commands)
+        beginnings = await asyncio.gather(*(begin(self._log, number) for number in range(self._log.partitions)))
+        self._views = [beginning.view for beginning in beginnings]
+        self._commands = [view.commands for view in self._views]
         readers = [self._log.reader(EVENTS, number, view.position) for number, view in enumerate(self._views)]
         work = [self._fold(reader, view) for reader, view in zip(readers, self._views, strict=True)]
         readers.append(self._log.reader(REJECTIONS, 0, 0))
@@ -111,7 +118,7 @@ class OpenRuns:
         left: dict[str, str] = {}
         for state in [state for view in self._views for state in view.runs.values()]:
             if run_id is None or state.run_id == run_id:
-                reason = obstacle(state, self._catalogue.plan(None, state.version))
+                reason = obstacle(state, self._catalogue.plan(None, state.version), alone=not self._log.shared)
                 if not reason:
                     return None
                 left[state.run_id] = reason

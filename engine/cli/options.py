@@ -1,15 +1,18 @@
 """The options that commands share, and the settings and the output they lead to."""
 
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
+from engine.cli.failures import ArgumentsError
 from engine.cli.logs import configure_logs
 from engine.cli.output import Output
-from engine.settings import Loaded, load_settings
+from engine.cli.secrets import hidden
+from engine.settings import KAFKA, Loaded, load_settings
 
 if TYPE_CHECKING:
     from engine.registry import Registry
@@ -57,13 +60,37 @@ class Options:
 
     def repeated(self) -> str:
         """Return these options as they would be typed again for another command, with a space in front of each."""
-        return "".join(
-            f" --{name.replace('_', '-')} {shlex.quote(str(value))}" for name, value in self._given().items()
-        )
+        words = [
+            (name, text)
+            for name, value in self._given().items()
+            for text in (_pairs(value) if isinstance(value, dict) else [str(value)])
+        ]
+        return "".join(f" --{name.replace('_', '-')} {shlex.quote(text)}" for name, text in words)
 
     def _given(self) -> dict[str, object]:
         given = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {name: value for name, value in given.items() if value is not None and not isinstance(value, bool)}
+        given = {name: value for name, value in given.items() if value is not None and not isinstance(value, bool)}
+        if (properties := given.get(KAFKA)) is not None:
+            given[KAFKA] = _properties(properties)
+        return given
+
+
+def _pairs(properties: dict[str, str]) -> list[str]:
+    return [f"{name}={value}" for name, value in hidden(properties).items()]
+
+
+def _properties(texts: Sequence[str]) -> dict[str, str]:
+    properties: dict[str, str] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name.strip():
+            # Not the whole text: it may be a secret whose name was forgotten.
+            raise ArgumentsError(
+                "Expected --kafka NAME=VALUE, such as --kafka security.protocol=SSL, "
+                f"but found a text of {len(text)} characters without a name and '='."
+            )
+        properties[name.strip()] = value
+    return properties
 
 
 @Parameter(name="*")
@@ -71,7 +98,15 @@ class Options:
 class ReadingOptions(Options):
     """What a command takes that reads a log."""
 
-    data: Annotated[Path | None, Parameter(name="--data", help="Directory of the log [data]")] = None
+    data: Annotated[
+        str | None, Parameter(name="--data", help="The log: a directory, or kafka://HOST:PORT,.../PREFIX [data]")
+    ] = None
+    kafka: Annotated[
+        list[str] | None,
+        Parameter(
+            name="--kafka", negative="", allow_leading_hyphen=True, help="NAME=VALUE: a property of the Kafka client"
+        ),
+    ] = None
 
 
 @Parameter(name="*")

@@ -1,11 +1,13 @@
-"""Opening an engine, or a log to read, with the settings of a command."""
+"""Opening an engine, or a log to write, with the settings of a command."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
+from engine.cli.absence import mention_absence
 from engine.errors import LogError
-from engine.log.embedded import EmbeddedLog
+from engine.log.opening import open_log as open_at
 from engine.log.port import Log
 from engine.progress import ProgressService
 from engine.registry import Registry
@@ -15,13 +17,14 @@ from engine.settings import Settings
 
 @asynccontextmanager
 async def open_log(settings: Settings) -> AsyncIterator[Log]:
-    """Open the log for writing.
+    """Open the log that the settings name, for writing.
 
     Raises:
         LogLockedError: Another process has the directory open.
+        TopicsError: The topics are missing or not as they must be; the text is the plan.
         LogError: The log cannot be opened.
     """
-    log = await EmbeddedLog.open(settings.data, durability=settings.durability)
+    log = await open_at(settings.data, settings.durability, settings.kafka)
     try:
         yield log
     finally:
@@ -34,6 +37,7 @@ async def open_engine(
     registry: Registry | None,
     progress_services: Sequence[ProgressService] = (),
     *,
+    executes: bool,
     makes_log: bool = False,
 ) -> AsyncIterator[tuple[EngineService, Log]]:
     """Open the log and an engine on it.
@@ -42,24 +46,30 @@ async def open_engine(
         settings: Where and how.
         registry: The application's, or None: then nodes whose function is not known here wait.
         progress_services: Called with every change.
+        executes: Whether this process executes runs of a log that others may execute; those of an embedded log it does.
         makes_log: Whether to make the log where there is none; otherwise that is a mistake in the directory's name.
 
     Raises:
         LogLockedError: Another process has the directory open.
+        TopicsError: The topics are missing or not as they must be; the text is the plan.
         LogError: The log cannot be opened.
     """
-    if not makes_log:
-        _require_log(Path(settings.data))
-    async with (
-        open_log(settings) as log,
-        EngineService.open(
+    if isinstance(settings.data, Path) and not makes_log:
+        _require_log(settings.data)
+    async with AsyncExitStack() as stack:
+        log = await stack.enter_async_context(open_log(settings))
+        engine = EngineService.open(
             log,
             registry,
             progress_services=progress_services,
+            executor=executes,
             nodes_running_max=settings.nodes_running_max,
             nodes_running_per_workflow_max=settings.nodes_running_per_workflow_max,
-        ) as engine,
-    ):
+        )
+        await stack.enter_async_context(engine)
+        if log.shared and not executes:
+            mentioning = asyncio.create_task(mention_absence(settings))
+            stack.callback(mentioning.cancel)
         yield engine, log
 
 

@@ -28,13 +28,13 @@ def show(run_id: Annotated[str, Parameter(name="RUN")], /, *, options: ReadingOp
     settings = options.load().settings
 
     async def work() -> int:
-        async with open_reading(settings.data) as log:
+        async with open_reading(settings) as log:
             history = await read_history(log, run_id)
         run = run_in(history)
         if run is None:
             raise RunNotFoundError(
                 f"Expected the id of a run in {settings.data}, but it has none with the id {run_id}.",
-                hint="'runline runs' lists the runs of a directory.",
+                hint="'runline runs' lists the runs of a log.",
             )
         print_report(output, run, traces_in(history))
         return SUCCESS

@@ -87,13 +87,16 @@ def cancel(
 def _write(options: WritingOptions, write: _Write) -> int:
     output = options.output()
     settings = options.load().settings
+    interruptible = Interruptible()
 
     async def work() -> int:
         # Without the application on purpose: this command writes, and leaves the nodes to whoever executes runs.
-        async with open_engine(settings, None) as (engine, log):
+        async with open_engine(settings, None, executes=False) as (engine, log):
+            if log.shared:
+                interruptible.begun = "what was sent is on the log, and the next executor carries it out"
             text, data = await write(engine, log)
         output.line(text)
         output.document(data)
         return SUCCESS
 
-    return Interruptible().run(work())
+    return interruptible.run(work())

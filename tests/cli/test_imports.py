@@ -5,8 +5,9 @@ import pytest
 
 from tests.cli.conftest import ROOT
 
-COMMANDS = ("run", "start", "wait", "publish", "create", "cancel", "show", "runs", "validate", "doctor", "config")
-HEAVY = ("pydantic", "pydantic_settings", "rocksdict", "jmespath", "yaml", "asyncio", "packaging", "engine.service")
+COMMANDS = ("run", "start", "wait", "publish", "create", "cancel", "show", "runs", "validate", "doctor", "config", "executor")
+BELOW = ("topics plan", "topics apply")
+HEAVY = ("confluent_kafka", "pydantic", "pydantic_settings", "rocksdict", "jmespath", "yaml", "asyncio", "packaging", "engine.service")
 
 
 def python(*arguments: str) -> str:
@@ -28,13 +29,13 @@ def test_the_help_imports_nothing_that_it_does_not_need(arguments: list[str]) ->
 
 def test_the_help_names_every_command() -> None:
     answer = python("-m", "engine.cli", "--help")
-    for command in COMMANDS:
+    for command in (*COMMANDS, "topics"):
         assert f" {command} " in answer
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", [*COMMANDS, *BELOW])
 def test_every_command_has_help_of_its_own(command: str) -> None:
-    answer = python("-m", "engine.cli", command, "--help")
+    answer = python("-m", "engine.cli", *command.split(), "--help")
     assert f"Usage: runline {command}" in answer
     assert "--json" in answer
 

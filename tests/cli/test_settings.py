@@ -18,6 +18,7 @@ def test_an_argument_wins_over_the_environment_over_the_file_over_the_default(mo
     assert loaded.settings.nodes_running_per_workflow_max is None
     assert loaded.sources == {
         "data": "argument --data",
+        "kafka": "default",
         "app": "file runline.toml",
         "durability": "environment RUNLINE_DURABILITY",
         "nodes_running_max": "environment RUNLINE_NODES_RUNNING_MAX",
