@@ -106,6 +106,7 @@ class EngineService:
         self._resources: AsyncExitStack | None = None
         self._thread: LoopThread | None = None
         self._executor: Executor | None = None
+        self._valid: set[str] = set()
 
     @classmethod
     def open(
@@ -447,9 +448,10 @@ class EngineService:
         if plan is None:
             await self._catalogue.refresh()
             plan = self._catalogue.plan(workflow_id, None)
-        if plan is None or plan.missing:
+        if plan is None or (plan.missing and plan.version not in self._valid):
             definition = self._catalogue.newest(workflow_id)
             require_valid(definition, self._validated_with, source=workflow_id)
+            self._valid.add(definition.version)
             return definition.version
         return plan.version
 

@@ -1,5 +1,6 @@
 """Which partition a key belongs to: murmur2, as the Java client's default partitioner has it."""
 
+from functools import lru_cache
 from typing import Final
 
 _SEED: Final = 0x9747B28C
@@ -7,6 +8,8 @@ _MULTIPLIER: Final = 0x5BD1E995
 _ROTATION: Final = 24
 _WORD: Final = 0xFFFFFFFF
 _SIGN: Final = 0x80000000
+_REMEMBERED: Final = 16_384
+"""Keys whose partitions are remembered: one run's is asked for several times within moments."""
 
 
 def murmur2(data: bytes) -> int:
@@ -25,6 +28,7 @@ def murmur2(data: bytes) -> int:
     return result - ((result & _SIGN) << 1)
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def partition_of(key: str, partitions: int) -> int:
     """Return the partition, from 0, that a key belongs to among this many."""
     if partitions == 1:
