@@ -57,7 +57,7 @@ class KafkaLog:
         given = {} if properties is None else properties
         if ours := refused(given):
             raise LogError(
-                f"expected properties that leave the log's promises alone, but found {', '.join(ours)}.",
+                f"expected only properties that the log does not set itself, but found {', '.join(ours)}.",
                 hint="Leave them out.",
             )
         partitions = await asyncio.to_thread(require_topics, location, given)

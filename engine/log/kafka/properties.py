@@ -83,8 +83,18 @@ ADMIN: Final[dict[str, Property]] = {**_COMMON}
 
 _CONSUMER_ONLY: Final = frozenset({*_CONSUMER, *FOLLOWER, *FETCHER, *MEMBER, "group.instance.id", "group.protocol"})
 _PRODUCER_ONLY: Final = frozenset({*PRODUCER, "compression.type", "batch.size", "batch.num.messages"}) - _COMMON.keys()
-_OURS: Final = frozenset({"enable.auto.commit", "enable.auto.offset.store", "auto.offset.reset", "enable.idempotence"})
-"""Properties whose other values would break a promise."""
+_OURS: Final = frozenset(
+    {
+        "bootstrap.servers",
+        "metadata.broker.list",
+        "group.id",
+        "enable.auto.commit",
+        "enable.auto.offset.store",
+        "auto.offset.reset",
+        "enable.idempotence",
+    }
+)
+"""Properties that the location gives, and those whose other values would break a promise."""
 _SECRETS: Final = ("password", "secret", "token", "ssl.key.pem", "sasl.oauthbearer.config", "jaas")
 MASK: Final = "********"
 
