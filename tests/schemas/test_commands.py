@@ -4,7 +4,7 @@ from collections import Counter
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine import EngineService
@@ -73,6 +73,7 @@ documents = st.fixed_dictionaries(
 ) | st.fixed_dictionaries(_valid, optional=_more)
 
 
+@settings(deadline=None, max_examples=500)  # the first example pays for making the validator
 @given(documents)
 def test_the_schema_takes_exactly_the_commands_that_the_engine_takes(document: dict[str, object]) -> None:
     wrong = problems(validator("command"), document)
