@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from engine.cli.options import ReadingOptions
 from engine.settings import SettingsError, load_settings
 from tests.cli.conftest import Runline
 
@@ -88,3 +89,87 @@ def test_wrong_settings_are_wrong_usage(runline: Runline) -> None:
     answer = runline("runs")
     assert answer.code == 2
     assert "error[settings]" in answer.err
+
+
+@pytest.mark.parametrize("name", ["data", "./kafka", "a b/ü", "-x", "C:\\data", "~", "http://x", "kafka"])
+def test_a_directory_is_a_directory_whatever_its_name(name: str) -> None:
+    assert load_settings({"data": name}).settings.data == Path(name)
+
+
+def test_a_location_on_kafka_is_one_wherever_it_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    place = "kafka://broker-1:9092,[::1]:9093/orders"
+    assert load_settings({"data": place}).settings.data == place
+    monkeypatch.setenv("RUNLINE_DATA", place)
+    assert load_settings({}).settings.data == place
+    monkeypatch.delenv("RUNLINE_DATA")
+    Path("runline.toml").write_text(f'data = "{place}"')
+    assert load_settings({}).settings.data == place
+
+
+@pytest.mark.parametrize("place", ["kafka:", "kafka:/b:1/x", "kafka://b/x", "kafka://b:1/", "kafka://b:99999/x"])
+def test_a_location_on_kafka_that_is_none_is_wrong_usage(runline: Runline, place: str) -> None:
+    answer = runline("config", "--data", place)
+    assert answer.code == 2
+    assert "The setting data (argument --data): expected kafka://HOST:PORT" in answer.err
+
+
+def test_properties_of_kafka_are_merged_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("runline.toml").write_text(
+        '[runline.kafka]\n"security.protocol" = "SSL"\n"session.timeout.ms" = 9000\nsocket.keepalive.enable = true\n'
+        '"sasl.username" = "file"\nlog_level = 6\n'
+    )
+    monkeypatch.setenv("RUNLINE_KAFKA_SASL_USERNAME", "environment")
+    monkeypatch.setenv("RUNLINE_KAFKA_CLIENT_ID", "environment")
+    loaded = load_settings({"kafka": {"client.id": "argument"}})
+    assert loaded.settings.kafka == {
+        "security.protocol": "SSL",
+        "session.timeout.ms": "9000",
+        "socket.keepalive.enable": "true",
+        "sasl.username": "environment",
+        "log_level": "6",
+        "client.id": "argument",
+    }
+    assert loaded.sources["kafka.log_level"] == "file runline.toml"
+    assert loaded.sources["kafka.sasl.username"] == "environment RUNLINE_KAFKA_SASL_USERNAME"
+    assert loaded.sources["kafka.client.id"] == "argument --kafka"
+    assert loaded.unknown == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("kafka = 3", "expected a table of properties"),
+        ('[kafka]\n"client.id" = [1]', "as client.id"),
+        ("runline = 3", "Expected a table of settings as 'runline'"),
+        ('data = "a"\n[runline]\ndata = "b"', "found twice: data"),
+        ("[runline.kafak]", "did you mean 'kafka'?"),
+    ],
+)
+def test_a_wrong_table_is_refused_and_named(text: str, said: str) -> None:
+    Path("runline.toml").write_text(text)
+    with pytest.raises(SettingsError) as refused:
+        load_settings({})
+    assert said in str(refused.value)
+
+
+def test_a_variable_for_all_properties_at_once_is_refused_without_its_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RUNLINE_KAFKA", "sasl.password=hush")
+    with pytest.raises(SettingsError, match=r"environment RUNLINE_KAFKA\): expected a table") as refused:
+        load_settings({})
+    assert "hush" not in str(refused.value)
+
+
+def test_secrets_are_never_shown(runline: Runline, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RUNLINE_KAFKA_SASL_PASSWORD", "hush")
+    Path("runline.toml").write_text('[kafka]\n"ssl.key.pem" = "hush"\n')
+    for words in (["config"], ["config", "--json"], ["runs", "--verbose", "--data", "kafka://127.0.0.1:1/a"]):
+        answer = runline(*words, "--kafka", "ssl.key.password=hush", "--kafka", "no.such.property=1")
+        assert "hush" not in answer.out + answer.err
+    assert "kafka.ssl.key.pem  " in runline("config").out
+    wrong = runline("config", "--kafka", "hush")
+    assert (wrong.code, "hush" in wrong.err) == (2, False)
+
+
+def test_a_command_line_to_repeat_names_properties_without_their_secrets() -> None:
+    options = ReadingOptions(data="kafka://b:1/x", kafka=["client.id=a b", "sasl.password=hush"])
+    assert options.repeated() == " --data kafka://b:1/x --kafka 'client.id=a b' --kafka 'sasl.password=********'"
