@@ -4,13 +4,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from engine.broker import Cluster, start_broker
+from engine.broker import Cluster, find_broker, start_broker
 
 
 @pytest.fixture(scope="session")
 def broker() -> Iterator[str]:
     """Return the address of a real Kafka broker; without one, tests fail. Topics are the tests' own, by prefix."""
-    with start_broker() as cluster:
+    with find_broker() as cluster:
         yield cluster.bootstrap
 
 

@@ -2,6 +2,6 @@
 
 from engine.broker.cluster import Cluster
 from engine.broker.errors import BrokerError
-from engine.broker.start import ADDRESS_VARIABLE, start_broker
+from engine.broker.start import ADDRESS_VARIABLE, find_broker, start_broker
 
-__all__ = ["ADDRESS_VARIABLE", "BrokerError", "Cluster", "start_broker"]
+__all__ = ["ADDRESS_VARIABLE", "BrokerError", "Cluster", "find_broker", "start_broker"]

@@ -8,7 +8,8 @@ from engine.broker.cluster import Cluster
 from engine.broker.errors import BrokerError
 from engine.broker.identity import new_cluster_id
 from engine.broker.java import KAFKA_VERSION
-from engine.broker.ports import HOST, free_ports
+from engine.broker.node import last_lines
+from engine.broker.ports import HOST, consecutive_ports, free_ports
 from engine.broker.ready import await_nodes
 from engine.broker.settings import common_settings
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 IMAGE: Final = f"apache/kafka:{KAFKA_VERSION}"
 _CLIENT_PORT: Final = 9092
-_TAIL_LINES: Final = 15
+_TAIL_LINES: Final = 200
 _ENGINE: Final = "unix:///var/run/docker.sock"
 _PING_SECONDS: Final = 5.0
 _PING_BYTES: Final = 64
@@ -99,7 +100,7 @@ class DockerCluster(Cluster):
 
         self.place = f"in Docker, image {IMAGE}"
         self.nodes = tuple(range(1, nodes + 1))
-        ports = free_ports(nodes) if port is None else list(range(port, port + nodes))
+        ports = free_ports(nodes) if port is None else consecutive_ports(port, nodes)
         self._ports = dict(zip(self.nodes, ports, strict=True))
         self.bootstrap = ",".join(f"{HOST}:{each}" for each in ports)
         self._cluster_id = new_cluster_id()
@@ -175,8 +176,7 @@ class DockerCluster(Cluster):
         return self._container(node)
 
     def _check(self, node: int) -> str:
-        printed = self._container(node).get_wrapped_container().logs(tail=_TAIL_LINES).decode(errors="replace")
-        lines = f"\nThe last lines of its log:\n{printed.rstrip()}"
+        lines = last_lines(self._container(node).get_wrapped_container().logs(tail=_TAIL_LINES))
         if self._status(node) not in {"running", "paused"}:
             raise BrokerError(f"Expected node {node} to live, but its container has ended.{lines}")
         return lines

@@ -1,24 +1,20 @@
 """A cluster on the Java runtime, each node a process of its own."""
 
 import signal
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 from engine.broker.cluster import Cluster
 from engine.broker.errors import BrokerError
-from engine.broker.identity import new_cluster_id
+from engine.broker.home import Home
 from engine.broker.java import java_command
-from engine.broker.node import TAKEN, Node, remove
-from engine.broker.ports import HOST, free_ports
+from engine.broker.node import TAKEN, Node, last_lines
+from engine.broker.ports import HOST, consecutive_ports, free_ports
 from engine.broker.ready import await_nodes
 from engine.broker.settings import Address, node_settings
 
-_STOP_SECONDS: Final = 10.0
-"""How long a node whose data are kept may take to end; a kill loses nothing, but the next start takes longer."""
 _STARTS_MAX: Final = 2
-_CLUSTER_ID: Final = "cluster-id"
 
 
 class JvmCluster(Cluster):
@@ -29,6 +25,9 @@ class JvmCluster(Cluster):
         directory: Where everything is kept, for the next start too; None for a temporary one.
         port: The first node's port for clients, the other nodes have the following ones; None for free ones.
         settings: Kafka's own settings that win over ours.
+
+    Attributes:
+        directory: Where everything is kept.
 
     Raises:
         BrokerError: They do not come up.
@@ -43,16 +42,15 @@ class JvmCluster(Cluster):
         settings: Mapping[str, str] | None = None,
     ) -> None:
         java = java_command()
-        self._temporary = directory is None
-        self.directory = (directory or Path(tempfile.mkdtemp(prefix="runline-broker-"))).resolve()
+        self._home = Home(directory)
+        self.directory = self._home.path
         self.place = f"on the Java runtime, in {self.directory}"
         self.nodes = tuple(range(1, nodes + 1))
-        grace, gone = (0.0, self.directory) if self._temporary else (_STOP_SECONDS, None)
-        self._nodes = {each: Node(each, self.directory / f"node-{each}", java, grace, gone) for each in self.nodes}
+        self._nodes = {each: Node(each, java, self._home) for each in self.nodes}
         self._settings = dict(settings or {})
         self._addresses: list[Address] = []
         try:
-            self._cluster_id = self._identify()
+            self._cluster_id = self._home.cluster_id(nodes)
             self._start(port)
         except BaseException:
             self.close()
@@ -97,8 +95,7 @@ class JvmCluster(Cluster):
             node.begin_stop()
         for node in self._nodes.values():
             node.join()
-        if self._temporary:
-            remove(self.directory)
+        self._home.close()
 
     def _node(self, number: int) -> Node:
         if number not in self._nodes:
@@ -110,20 +107,6 @@ class JvmCluster(Cluster):
         if not node.alive:
             raise self.dead(number)
         return node
-
-    def _identify(self) -> str:
-        """Return the cluster's id, which its directory keeps."""
-        self.directory.mkdir(parents=True, exist_ok=True)
-        there = len(list(self.directory.glob("node-*")))
-        if there not in (0, len(self.nodes)):
-            raise BrokerError(
-                f"Expected the data of {len(self.nodes)} nodes in {self.directory}, found those of {there}.",
-                hint=f"Start it with {there} nodes, or in another directory.",
-            )
-        file = self.directory / _CLUSTER_ID
-        if not file.exists():
-            file.write_text(new_cluster_id(), encoding="ascii")
-        return file.read_text(encoding="ascii")
 
     def _start(self, port: int | None) -> None:
         """Start all nodes; when somebody else took a port in the meantime, once more with others."""
@@ -148,7 +131,7 @@ class JvmCluster(Cluster):
     def _choose(self, port: int | None) -> list[Address]:
         count = len(self.nodes)
         free = free_ports(2 * count)
-        clients = free[:count] if port is None else range(port, port + count)
+        clients = free[:count] if port is None else consecutive_ports(port, count)
         return [Address(client, controller) for client, controller in zip(clients, free[count:], strict=True)]
 
     def _format(self) -> None:
@@ -156,7 +139,10 @@ class JvmCluster(Cluster):
         printed = [(node, program.communicate()[0], program.returncode) for node, program in programs]
         for node, text, code in printed:
             if code:
-                raise BrokerError(f"Expected the data directory of node {node.number} to be made, but found:\n{text}")
+                reason = last_lines(text)
+                raise BrokerError(
+                    f"Expected the data directory of node {node.number} to be made, but it was not.{reason}"
+                )
 
     def _check(self, number: int) -> str:
         """Return the last lines of a node's log.

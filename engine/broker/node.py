@@ -1,26 +1,28 @@
 """One node: its directory, its keeper and its process."""
 
+import contextlib
 import os
-import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Final
 
 from engine.broker import keeper
 from engine.broker.errors import BrokerError
+from engine.broker.home import Home
 from engine.broker.settings import LOGGING, as_text
 
 _HEAP: Final = "-Xmx512m"
 _QUIET: Final = "--sun-misc-unsafe-memory-access=allow"
 """Kafka unmaps files in a way that Java 24 and later print four lines of warning about."""
+_STOP_SECONDS: Final = 10.0
+"""How long a node whose data are kept may take to end; a kill loses nothing, but the next start takes longer."""
 _SETTINGS: Final = "server.properties"
 _LOGGING: Final = "log4j2.properties"
 _LOG: Final = "node.log"
 _TAIL_LINES: Final = 15
-_TAIL_BYTES: Final = 8_192
+_TAIL_BYTES: Final = 32_768
 TAKEN: Final = "Address already in use"
 """What a node's log says when somebody else has its port."""
 
@@ -30,18 +32,15 @@ class Node:
 
     Args:
         number: From 1.
-        directory: Its own, for its settings, its data and its log.
         java: The words that start Java with Kafka's classes.
-        grace: Seconds that it gets to end in order.
-        remove: A directory to be removed when this process dies, or None.
+        home: The cluster's directory.
     """
 
-    def __init__(self, number: int, directory: Path, java: Sequence[str], grace: float, remove: Path | None) -> None:
+    def __init__(self, number: int, java: Sequence[str], home: Home) -> None:
         self.number = number
-        self._directory = directory
         self._java = java
-        self._grace = grace
-        self._remove = "" if remove is None else str(remove)
+        self._home = home
+        self._directory = home.node(number)
         self._keeper: subprocess.Popen[bytes] | None = None
         self._process = 0
 
@@ -61,7 +60,7 @@ class Node:
         (self._directory / _SETTINGS).write_text(as_text(settings), encoding="utf-8")
         (self._directory / _LOGGING).write_text(LOGGING, encoding="utf-8")
 
-    def begin_format(self, cluster_id: str) -> "subprocess.Popen[str]":
+    def begin_format(self, cluster_id: str) -> "subprocess.Popen[bytes]":
         """Start the program that makes its data directory; it leaves one that is already made as it is."""
         return subprocess.Popen(  # noqa: S603 - Kafka's own program
             [*self._java, "kafka.tools.StorageTool", "format", "-g", "-t", cluster_id, "-c", _SETTINGS],
@@ -69,20 +68,21 @@ class Node:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            text=True,
         )
 
     def start(self) -> None:
         """Start its process; it is not ready yet."""
         java, *words = self._java
         command = [java, _HEAP, _QUIET, f"-Dlog4j2.configurationFile={_LOGGING}", *words, "kafka.Kafka", _SETTINGS]
+        grace, gone = ("0", str(self._home.path)) if self._home.temporary else (str(_STOP_SECONDS), "")
         with (self._directory / _LOG).open("ab") as log:
             self._keeper = subprocess.Popen(  # noqa: S603 - our own program
-                [sys.executable, "-I", "-S", keeper.__file__, str(self._grace), self._remove, *command],
+                [sys.executable, "-I", "-S", keeper.__file__, grace, gone, *command],
                 cwd=self._directory,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
+                pass_fds=[self._home.lock],
                 start_new_session=True,  # Ctrl-C is for the owner
             )
         assert self._keeper.stdout is not None
@@ -99,7 +99,8 @@ class Node:
     def kill(self) -> None:
         """End its process where it is; its data stay."""
         if self.alive:
-            self.send(signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # it has just ended by itself
+                self.send(signal.SIGKILL)
         self.join()
 
     def begin_stop(self) -> None:
@@ -114,16 +115,16 @@ class Node:
             self.begin_stop()
 
     def tail(self) -> str:
-        """Return the last lines of its log, set off from a sentence in front of them; empty when there are none."""
+        """Return the last messages of its log, set off from a sentence in front of them; empty when there are none."""
         try:
             with (self._directory / _LOG).open("rb") as log:
                 log.seek(max(0, log.seek(0, os.SEEK_END) - _TAIL_BYTES))
-                found = log.read().decode(errors="replace").splitlines()[-_TAIL_LINES:]
+                return last_lines(log.read())
         except FileNotFoundError:
             return ""
-        return "\n".join(["", f"The last lines of {self._directory / _LOG}:", *found]) if found else ""
 
 
-def remove(directory: Path) -> None:
-    """Remove a directory and everything in it, whatever stands in the way."""
-    shutil.rmtree(directory, ignore_errors=True)
+def last_lines(log: bytes) -> str:
+    """Return the last messages of a log, without Java's stack traces, set off from a sentence in front of them."""
+    lines = [line for line in log.decode(errors="replace").splitlines() if line and not line.startswith("\t")]
+    return "\n".join(["", "The last lines of its log:", *lines[-_TAIL_LINES:]]) if lines else ""

@@ -1,4 +1,4 @@
-"""The way to a broker: the address that somebody names, else Docker, else the Java runtime."""
+"""The way to a broker: one that runs already, else Docker, else the Java runtime."""
 
 import os
 import socket
@@ -13,8 +13,22 @@ from engine.broker.jvm import JvmCluster
 
 ADDRESS_VARIABLE: Final = "RUNLINE_BROKER"
 """Names a broker that runs already: `host:port[,host:port]`."""
-_SIZES: Final = (1, 3)
+SIZES: Final = (1, 3)
+"""Nodes of a cluster: one, or as many as lose one without losing anything."""
 _CONNECT_SECONDS: Final = 10.0
+
+
+def find_broker() -> Cluster:
+    """Return the broker that the environment variable RUNLINE_BROKER names, or start one.
+
+    Raises:
+        BrokerError: There is no broker, and why.
+    """
+    address = os.environ.get(ADDRESS_VARIABLE)
+    if not address:
+        return start_broker()
+    _connect(address)
+    return ForeignCluster(address)
 
 
 def start_broker(
@@ -24,10 +38,10 @@ def start_broker(
     port: int | None = None,
     settings: Mapping[str, str] | None = None,
 ) -> Cluster:
-    """Start brokers that answer, or find them at the address in the environment variable RUNLINE_BROKER.
+    """Start brokers, and return when they answer.
 
     A Docker engine is used where one answers, unless a directory is given; else the Java runtime of the extra `broker`.
-    What is started here ends when it is closed, or when this process ends, however it ends.
+    They end when the cluster is closed, or when this process ends, however it ends.
 
     Args:
         nodes: One or three.
@@ -36,14 +50,10 @@ def start_broker(
         settings: Kafka's own settings that win over ours.
 
     Raises:
-        BrokerError: There is no broker, and why.
+        BrokerError: They do not come up, and why.
     """
-    if nodes not in _SIZES:
-        raise BrokerError(f"Expected 1 or 3 nodes, found {nodes}.")
-    address = os.environ.get(ADDRESS_VARIABLE)
-    if address:
-        _connect(address)
-        return ForeignCluster(address)
+    if nodes not in SIZES:
+        raise BrokerError(f"Expected {' or '.join(map(str, SIZES))} nodes, found {nodes}.")
     if directory is None and docker_answers():
         return DockerCluster(nodes, port=port, settings=settings)
     return JvmCluster(nodes, directory=directory, port=port, settings=settings)
