@@ -71,7 +71,7 @@ class EngineService:
 
     def __init__(
         self,
-        location: str | Path | Log,
+        location: str | Path | Log | None,
         registry: Registry | None,
         *,
         progress_services: Sequence[ProgressService] = (),
@@ -83,6 +83,8 @@ class EngineService:
         clock: Clock | None = None,
         ids: Ids | None = None,
     ) -> None:
+        if location is None:
+            location, kafka_properties = _located(kafka_properties or {})
         check_location(location)
         check_registry(registry)
         check_progress_services(progress_services)
@@ -111,7 +113,7 @@ class EngineService:
     @classmethod
     def open(
         cls,
-        location: str | Path | Log,
+        location: str | Path | Log | None = None,
         registry: Registry | None = None,
         *,
         progress_services: Sequence[ProgressService] = (),
@@ -127,12 +129,14 @@ class EngineService:
 
         Args:
             location: The directory of an embedded log, made if it is not there; `kafka://HOST:PORT,.../PREFIX` for a
-                log on Kafka, whose topics must be there; or a log that is open already.
+                log on Kafka, whose topics must be there; or a log that is open already. None takes the settings `data`
+                and `kafka` from the environment (`RUNLINE_DATA`, `RUNLINE_KAFKA_...`) and the file `runline.toml`.
             registry: Functions, predicates, node types and converters of this process.
             progress_services: Called with every change of a run or a trace, in this order.
             executor: Whether this process executes runs. By default it does, unless the log is on Kafka and there is
                 no registry: then others execute what this process starts. An embedded log has no others.
-            kafka_properties: Properties of librdkafka for all Kafka clients, such as `security.protocol`.
+            kafka_properties: Properties of librdkafka for all Kafka clients, such as `security.protocol`; where the
+                location comes from the settings, over those of the settings.
             durability: `fsync` keeps what was acknowledged through a loss of power. `process` keeps it only through
                 the death of the process, and is faster.
             nodes_running_max: Nodes that run at once.
@@ -142,6 +146,7 @@ class EngineService:
 
         Raises:
             ArgumentError: One of these is something else.
+            SettingsError: The location comes from the settings, and one of them is not what was expected.
         """
         return cls(
             location,
@@ -521,6 +526,15 @@ class EngineService:
                 self._runs.unfollow(run_id)
         finally:
             self._waiters.remove(run_id, waiter)
+
+
+def _located(kafka_properties: Mapping[str, str]) -> tuple[str | Path, Mapping[str, str]]:
+    """Return the location that the settings name, and the properties for it."""
+    # Only here: a program that names its log itself need not wait for the settings to load.
+    from engine.settings import load_settings  # noqa: PLC0415
+
+    settings = load_settings({}).settings
+    return settings.data, {**settings.kafka, **kafka_properties}
 
 
 def _nothing() -> None:
