@@ -1,13 +1,13 @@
 """The first program: a workflow that answers a question, started in the three ways there are.
 
-    python examples/answer.py [DIRECTORY]
+    python examples/answer.py [LOCATION]
 
-Runs are kept in the directory, or in a temporary one without it.
+The location is a directory or kafka://HOST:PORT/PREFIX; without it, the setting `data` says where runs are kept:
+RUNLINE_DATA in the environment, or the directory `data`.
 """
 
 import asyncio
 import sys
-import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -43,9 +43,9 @@ def show(way: str, completed: Run) -> bool:
     return False
 
 
-async def wait(directory: str) -> bool:
+async def wait(location: str | None) -> bool:
     """Start a run and wait for its result."""
-    async with EngineService.open(directory, registry) as engine:
+    async with EngineService.open(location, registry) as engine:
         await engine.publish_workflow(WORKFLOW)
         workflow_id = await engine.get_workflow_id("Example Workflow")
         run_id = await engine.create_workflow_run(workflow_id)
@@ -70,16 +70,16 @@ class Progress:
         print(f"notify: node {trace.node_id} is {trace.trace_status.value}")
 
     async def ended(self, run_id: str) -> Run:
-        """Wait until this run has ended; others in the same directory may end before."""
+        """Wait until this run has ended; others in the same log may end before."""
         while (run := await self._ended.get()).run_id != run_id:
             pass
         return run
 
 
-async def notify(directory: str) -> bool:
+async def notify(location: str | None) -> bool:
     """Start a run, go on at once, and hear of its progress."""
     progress = Progress()
-    async with EngineService.open(directory, registry, progress_services=[progress]) as engine:
+    async with EngineService.open(location, registry, progress_services=[progress]) as engine:
         await engine.publish_workflow(WORKFLOW)
         run_id = await engine.create_workflow_run(await engine.get_workflow_id("Example Workflow"))
         await engine.start_workflow_run_and_notify(run_id, question())
@@ -87,9 +87,9 @@ async def notify(directory: str) -> bool:
         return show("notify", await progress.ended(run_id))
 
 
-def synchronously(directory: str) -> bool:
+def synchronously(location: str | None) -> bool:
     """Start a run and block until it has ended: for programs without an event loop."""
-    with EngineService.open(directory, registry) as engine:
+    with EngineService.open(location, registry) as engine:
         engine.synchronously(engine.publish_workflow(WORKFLOW))
         workflow_id = engine.synchronously(engine.get_workflow_id("Example Workflow"))
         run_id = engine.synchronously(engine.create_workflow_run(workflow_id))
@@ -98,9 +98,8 @@ def synchronously(directory: str) -> bool:
 
 def main(arguments: list[str]) -> int:
     """Run the three ways one after the other; return 1 when one of the runs did not succeed."""
-    with tempfile.TemporaryDirectory() as temporary:
-        directory = arguments[0] if arguments else temporary
-        succeeded = [asyncio.run(wait(directory)), asyncio.run(notify(directory)), synchronously(directory)]
+    location = arguments[0] if arguments else None
+    succeeded = [asyncio.run(wait(location)), asyncio.run(notify(location)), synchronously(location)]
     return 0 if all(succeeded) else 1
 
 

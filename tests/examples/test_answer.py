@@ -1,3 +1,4 @@
+import asyncio
 import subprocess
 import sys
 from pathlib import Path
@@ -7,6 +8,7 @@ import pytest
 
 from engine import Call, ContextObject, Registry
 from examples.answer import main
+from tests.support.logs import new_location
 
 ROOT = Path(__file__).parents[2]
 ANSWER = "What is the capital of Brazil? Brasilia, user 42."
@@ -58,8 +60,22 @@ def test_the_first_program_prints_the_answer(tmp_path: Path) -> None:
     assert (tmp_path / "data").is_dir()
 
 
-def test_the_example_runs_as_a_program_and_answers_in_three_ways() -> None:
-    lines = printed(sys.executable, "examples/answer.py", directory=ROOT).splitlines()
+def test_the_example_runs_as_a_program_and_answers_in_three_ways(tmp_path: Path) -> None:
+    lines = printed(sys.executable, str(ROOT / "examples" / "answer.py"), directory=tmp_path).splitlines()
+    check_the_three_ways(lines)
+    assert (tmp_path / "data").is_dir()
+
+
+def test_the_same_program_runs_on_kafka_with_one_setting(
+    broker: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RUNLINE_DATA", str(asyncio.run(new_location(broker, 2))))
+    lines = printed(sys.executable, str(ROOT / "examples" / "answer.py"), directory=tmp_path).splitlines()
+    check_the_three_ways(lines)
+    assert list(tmp_path.iterdir()) == []
+
+
+def check_the_three_ways(lines: list[str]) -> None:
     assert [line for line in lines if line.endswith(ANSWER)] == [
         f"wait: {ANSWER}",
         f"notify: {ANSWER}",
