@@ -55,8 +55,13 @@ class Side:
         self._process.stdin.flush()
         return self._hear()
 
+    def kill(self) -> None:
+        """Kill it with SIGKILL."""
+        self._process.kill()
+        self._process.wait(30)
+
     def close(self) -> None:
-        """End it."""
+        """End it in good order."""
         assert self._process.stdin is not None
         self._process.stdin.close()
         self._process.wait(30)
@@ -69,7 +74,7 @@ class Side:
         return orjson.loads(line)
 
 
-async def _sizes(location: KafkaLocation) -> list[int]:
+async def publish_and_measure_sizes(location: KafkaLocation) -> list[int]:
     """Publish the workflow, run it once, and return the sizes of the records that this took."""
     async with EngineService.open(str(location), registry()) as service:
         await service.publish_workflow(workflow())
@@ -79,9 +84,11 @@ async def _sizes(location: KafkaLocation) -> list[int]:
         for topic in (COMMANDS, EVENTS):
             for partition in range(log.partitions):
                 end = (await log.ends(topic, partition)).end
-                for record in await log.read(topic, partition, 0, end):
-                    if record.key == run.run_id and (topic == COMMANDS or record.headers["ce_type"] == COMMIT):
-                        found.append(record_bytes(Record(record.key, record.value, record.headers)))
+                found += [
+                    record_bytes(Record(record.key, record.value, record.headers))
+                    for record in await log.read(topic, partition, 0, end)
+                    if record.key == run.run_id and (topic == COMMANDS or record.headers["ce_type"] == COMMIT)
+                ]
     assert len(found) == 5, found  # noqa: PLR2004 - one command, four commits
     return found
 
@@ -97,7 +104,7 @@ def measure(brokers: str, partitions: int, concurrencies: Sequence[int], rounds:
     bare_at = KafkaLocation(brokers, f"bare-{secrets.token_hex(4)}")
     apply_topics(engine_at, {}, partitions)
     apply_topics(bare_at, {}, partitions)
-    sizes = asyncio.run(_sizes(engine_at))
+    sizes = asyncio.run(publish_and_measure_sizes(engine_at))
     bare_given: dict[str, object] = {
         "brokers": brokers,
         "prefix": bare_at.prefix,
@@ -127,9 +134,7 @@ def measure(brokers: str, partitions: int, concurrencies: Sequence[int], rounds:
     return rows
 
 
-def _row(
-    partitions: int, concurrency: int, found: dict[str, list[Round]], back: Sequence[float]
-) -> dict[str, object]:
+def _row(partitions: int, concurrency: int, found: dict[str, list[Round]], back: Sequence[float]) -> dict[str, object]:
     row: dict[str, object] = {"partitions": partitions, "concurrent_runs": concurrency}
     for name, rounds in found.items():
         row[f"{name}_runs_per_s"] = round(statistics.median(rate for rate, _ in rounds), 1)
@@ -154,20 +159,25 @@ def main() -> bool:
     """Measure all; return whether everything required was reached."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--broker", help="bootstrap address of a running broker; one is started unless given")
+    parser.add_argument(
+        "--nodes", type=int, default=1, help="brokers to start; with three, each record has three copies"
+    )
     parser.add_argument("--partitions", type=int, nargs="*", default=PARTITIONS)
     parser.add_argument("--concurrency", type=int, nargs="*", default=CONCURRENCY)
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     chosen = parser.parse_args()
 
     def all_of(brokers: str) -> list[dict[str, object]]:
-        return [row for count in chosen.partitions for row in measure(brokers, count, chosen.concurrency, chosen.rounds)]
+        return [
+            row for count in chosen.partitions for row in measure(brokers, count, chosen.concurrency, chosen.rounds)
+        ]
 
     if chosen.broker:
         rows = all_of(chosen.broker)
     else:
-        with start_broker() as broker:
+        with start_broker(chosen.nodes) as broker:
             rows = all_of(broker.bootstrap)
-    publish("kafka_runs", rows)
+    publish("kafka_runs" if chosen.nodes == 1 else f"kafka_runs_{chosen.nodes}_brokers", rows)
     return all(row["good"] for row in rows)
 
 

@@ -1,6 +1,7 @@
 """One process of the benchmark on Kafka; `benchmarks.kafka_runs` starts it and talks to it line by line, in JSON."""
 
 import asyncio
+import logging
 import os
 import sys
 import threading
@@ -10,7 +11,10 @@ import orjson
 
 from benchmarks.kafka_bare import BareClient, Sizes, execute
 from benchmarks.workload import INPUT, registry
-from engine import EngineService, RunStatus
+from engine import Call, ContextObject, EngineService, RunStatus
+
+HELD_MAX = 1_000
+"""Nodes that one process runs at once: those that wait for ever, and others."""
 
 
 def say(answer: object) -> None:
@@ -24,11 +28,58 @@ def _ends_with_its_owner() -> None:
     os._exit(0)
 
 
-async def engine_executor(location: str) -> None:
-    """Execute runs until standard input ends."""
-    async with EngineService.open(location, registry()):
+async def engine_executor(location: str, kafka_properties: dict[str, str]) -> None:
+    """Execute runs until standard input ends; answer each line with what this process has seen.
+
+    The partitions it owns, the attempts of the function that waits for ever, and when the last of these was begun and
+    the last partition assigned, in seconds since 1970.
+    """
+    functions, assigned = registry(), LastAssignment()
+    logging.getLogger("runline.executor").addHandler(assigned)
+    logging.getLogger("runline.executor").setLevel(logging.INFO)
+    begun: list[float] = []
+
+    @functions.node("hold")
+    async def hold(context: ContextObject, call: Call) -> None:  # noqa: ARG001 - a node function's signature
+        begun.append(time.time())
+        await call.wait_cancelled()
+
+    async with EngineService.open(
+        location, functions, kafka_properties=kafka_properties, nodes_running_max=HELD_MAX
+    ) as service:
         say("ready")
-        await asyncio.to_thread(sys.stdin.read)
+        while await asyncio.to_thread(sys.stdin.readline):
+            executor = service._executor  # noqa: SLF001 - the benchmark looks at what only the executor knows
+            assert executor is not None
+            say([list(executor.owned), len(begun), max(begun, default=0.0), assigned.time])
+
+
+class LastAssignment(logging.Handler):
+    """Remembers when the group last gave this process partitions.
+
+    Attributes:
+        time: When, in seconds since 1970.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.time = 0.0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Look at a log record."""
+        if record.getMessage().startswith("Taking over partitions"):
+            self.time = record.created
+
+
+async def hold_open(location: str, count: int) -> None:
+    """Start runs that wait for ever."""
+    async with EngineService.open(location) as service:
+
+        async def start() -> None:
+            run_id = await service.create_workflow_run("holds")
+            await service.start_workflow_run_and_notify(run_id)
+
+        await asyncio.gather(*(start() for _ in range(count)))
 
 
 async def engine_client(location: str) -> None:
@@ -65,7 +116,7 @@ def main(kind: str, argument: str) -> None:
     given = orjson.loads(argument)
     match kind:
         case "engine-executor":
-            asyncio.run(engine_executor(given["location"]))
+            asyncio.run(engine_executor(given["location"], given.get("properties", {})))
         case "engine-client":
             asyncio.run(engine_client(given["location"]))
         case _:

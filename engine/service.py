@@ -22,7 +22,7 @@ from engine.blocking import LoopThread, refuse_inside_loop
 from engine.catalogue import Catalogue, WorkflowVersion
 from engine.context import ContextObject
 from engine.context.check import check_limits
-from engine.core.commands import CancelRun, Command, CreateRun, StartRun, encode
+from engine.core.commands import CancelRun, Command, CreateRun, StartRun, command_record
 from engine.core.identity import is_run_id
 from engine.core.state import RunState, RunStatus
 from engine.errors import (
@@ -40,7 +40,7 @@ from engine.history import read_history, traces_in
 from engine.limits import ERROR_MESSAGE_CHARACTERS_MAX, NODES_RUNNING_MAX
 from engine.log.opening import open_log
 from engine.log.partitioner import partition_of
-from engine.log.port import COMMANDS, Log, Record
+from engine.log.port import COMMANDS, Log
 from engine.ports import Clock, Ids, SystemClock, SystemIds
 from engine.progress import ProgressHost, ProgressService
 from engine.registry import Registry
@@ -493,8 +493,7 @@ class EngineService:
 
         async def send() -> None:
             partition = partition_of(command.run, self._log.partitions)
-            record = Record(command.run, encode(command), {"ce_type": command.type, "ce_id": command.id})
-            self._log.send(COMMANDS, partition, record, waiter.fail)
+            self._log.send(COMMANDS, partition, command_record(command, SOURCE), waiter.fail)
 
         return await self._wait(waiter, command.run, send, timeout=timeout, new=new)
 

@@ -14,7 +14,8 @@ from engine.limits import (
 )
 
 CLIENT_LOGGER: Final = logging.getLogger("runline.kafka.client")
-"""Gets what the client library has to say for itself."""
+"""Gets what the client library has to say for itself; what matters of it reaches our own loggers as errors."""
+CLIENT_LOGGER.setLevel(logging.ERROR)
 
 Property = str | int | float | bool
 
