@@ -267,3 +267,6 @@ async def test_a_header_or_a_field_that_is_not_published_is_found(topics: Topics
             pytest.fail(f"{what} passed: {check_records(EVENTS, [record])}")
 
 
+async def test_commands_that_a_program_sends_are_cloud_events(topics: Topics) -> None:
+    sent = [record for record in topics[COMMANDS] if record.headers.get("ce_source") == "/runline"]
+    assert len(sent) > 5
