@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from engine.core.outline import Outline
 from engine.core.records import COMMIT
@@ -53,6 +53,7 @@ class Tail:
         self._view = View()
         self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._loads: set[asyncio.Task[None]] = set()
+        self._beginnings = 0
         self._task = asyncio.create_task(self._run())
 
     async def follow(self, run_id: str, *, new: bool) -> None:
@@ -67,7 +68,7 @@ class Tail:
             if not new:
                 # Nothing of it is accepted until its history is known.
                 followed.known = asyncio.get_running_loop().create_future()
-                self._load(run_id, followed)
+                self._load(run_id, followed, again=False)
         followed.count += 1
         try:
             if not self._ready.done():
@@ -81,7 +82,10 @@ class Tail:
 
     def unfollow(self, run_id: str) -> None:
         """Follow a run no longer, after a `follow` that returned."""
-        followed = self._followed[run_id]
+        followed = self._followed.get(run_id)
+        if followed is None:
+            # Reading it failed when it could be followed no longer.
+            return
         followed.count -= 1
         if not followed.count:
             del self._followed[run_id]
@@ -111,7 +115,8 @@ class Tail:
         while True:
             try:
                 await self._begin()
-                if delay > FENCE_RETRY_SECONDS_MIN:
+                self._beginnings += 1
+                if self._beginnings > 1:
                     self._load_all()
                 delay = FENCE_RETRY_SECONDS_MIN
                 self._ready.set_result(None)
@@ -120,14 +125,21 @@ class Tail:
                 return
             except RunlineError as error:
                 _LOGGER.error("Waiters cannot follow partition %d: %s; reading again", self._partition, error)  # noqa: TRY400 - the text says it all
-                if not self._ready.done():
-                    # Those who wait for the beginning are told; the next ones try anew.
-                    self._ready.set_exception(error)
-                    self._ready.exception()
+                self._fail(error)
+            except Exception as error:
+                # A mistake of ours: nobody may wait in silence for it.
+                _LOGGER.exception("Waiters cannot follow partition %d; reading again", self._partition)
+                self._fail(RunlineError(f"Partition {self._partition} cannot be followed: {error!r}"))
             if self._ready.done():
                 self._ready = asyncio.get_running_loop().create_future()
             delay = min(2 * delay, FENCE_RETRY_SECONDS_MAX)
             await asyncio.sleep(delay)
+
+    def _fail(self, error: RunlineError) -> None:
+        """Tell those who wait for the beginning; the next ones try anew."""
+        if not self._ready.done():
+            self._ready.set_exception(error)
+            self._ready.exception()
 
     async def _begin(self) -> None:
         """Fold the partition from its last checkpoint to its end."""
@@ -171,7 +183,8 @@ class Tail:
 
     def _accept(self, followed: _Followed, record: LogRecord) -> None:
         outline = followed.outline
-        if outline.state is None and int(record.headers.get("decided", "0")) < self._view.commands:
+        decided = record.headers.get("decided", "")
+        if outline.state is None and decided.isdecimal() and int(decided) < self._view.commands:
             # A late second copy of a first commit: its run may be forgotten, and must not be revived.
             return
         try:
@@ -189,25 +202,48 @@ class Tail:
         for run_id, followed in self._followed.items():
             if followed.known is None or followed.known.done():
                 followed.known = asyncio.get_running_loop().create_future()
-                self._load(run_id, followed)
+                self._load(run_id, followed, again=True)
 
-    def _load(self, run_id: str, followed: _Followed) -> None:
-        task = asyncio.create_task(self._learn(run_id, followed))
+    def _load(self, run_id: str, followed: _Followed, *, again: bool) -> None:
+        task = asyncio.create_task(self._learn(run_id, followed, again=again))
         self._loads.add(task)
         task.add_done_callback(self._loads.discard)
 
-    async def _learn(self, run_id: str, followed: _Followed) -> None:
-        """Read a run's history and tell it; then accept what has come in the meantime."""
-        assert followed.known is not None
-        try:
+    async def _learn(self, run_id: str, followed: _Followed, *, again: bool) -> None:
+        """Read a run's history and tell it; then accept what has come in the meantime.
+
+        Whoever begins to follow is told when that fails; for those who follow already (`again`) it is tried again.
+        """
+        known = followed.known
+        assert known is not None
+        delay = FENCE_RETRY_SECONDS_MIN
+        while not known.done():
+            try:
+                self._tell(followed, await self._history(run_id))
+                known.set_result(None)
+            except Exception as error:  # noqa: BLE001 - whatever it is, nobody may wait in silence for it
+                failure = error if isinstance(error, RunlineError) else RunlineError(f"Run {run_id}: {error!r}")
+                _LOGGER.error("Waiters cannot read run %s: %s", run_id, failure)  # noqa: TRY400 - the text says it all
+                if not again or isinstance(error, ClosedError):
+                    if self._followed.get(run_id) is followed:
+                        del self._followed[run_id]
+                    known.set_exception(failure)
+                    known.exception()
+                    return
+                await asyncio.sleep(delay)
+                delay = min(2 * delay, FENCE_RETRY_SECONDS_MAX)
+
+    async def _history(self, run_id: str) -> Sequence[Accepted]:
+        """Return a run's history up to where the tail holds what follows."""
+        while True:
             await asyncio.shield(self._ready)
+            beginning = self._beginnings
             history = await read_history(self._log, run_id)
-        except RunlineError as error:
-            if self._followed.get(run_id) is followed:
-                del self._followed[run_id]
-            followed.known.set_exception(error)
-            followed.known.exception()
-            return
+            if beginning == self._beginnings:
+                return history
+            # The tail has begun anew meanwhile: there may be a gap before what it holds.
+
+    def _tell(self, followed: _Followed, history: Sequence[Accepted]) -> None:
         for accepted in history:
             self._accepted(accepted)
         if history:
@@ -216,4 +252,3 @@ class Tail:
         for record in held:
             # Those that the history holds too do not follow its end, so they are skipped.
             self._accept(followed, record)
-        followed.known.set_result(None)

@@ -24,6 +24,8 @@ _LOGGER = logging.getLogger("runline.kafka")
 
 _ORDER_SECONDS = 0.02
 """How long an order may wait: the consumer is the thread's alone, and the thread is inside `poll`."""
+_METADATA_SECONDS = 1.0
+"""How long to ask where a topic is; the client asks by itself too, but only once a second."""
 
 _Place = tuple[str, int]
 
@@ -43,6 +45,7 @@ class Lane:
         self._orders: deque[Callable[[], None]] = deque()
         self._readers: dict[_Place, KafkaReader] = {}
         self._obstacles: dict[_Place, Obstacle] = {}
+        self._located: set[str] = set()
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="runline kafka lane", daemon=True)
         self._thread.start()
@@ -92,22 +95,20 @@ class Lane:
         batches: dict[KafkaReader, list[LogRecord]] = {}
         elsewhere: set[KafkaReader] = set()
         for message in messages:
-            topic, partition = message.topic(), message.partition()
-            if topic is None or partition is None:
-                continue
-            reader = self._readers.get((topic, partition))
+            reader = self._readers.get((message.topic(), message.partition()))  # type: ignore[arg-type]  # None is no key
             # Where reading goes on somewhere else, what was taken along is from before.
             if reader is None or reader in elsewhere:
                 continue
+            records = batches.get(reader)
             error = message.error()
             if error is not None:
-                if (records := batches.get(reader)) is not None:
+                if records is not None:
                     reader.offset = records[-1].offset + 1
                 if self._failed(reader, error, message):
                     elsewhere.add(reader)
             elif self._obstacles and self._searching(reader):
                 elsewhere.add(reader)
-            elif (records := batches.get(reader)) is None:
+            elif records is None:
                 batches[reader] = [log_record(message)]
             else:
                 records.append(log_record(message))
@@ -123,6 +124,12 @@ class Lane:
             self._consumer.incremental_assign([TopicPartition(*place, reader.offset)])
         except KafkaException as exception:
             self._tell(reader.fail, from_exception(exception, f"read {reader.topic}/{reader.partition}"))
+            return
+        if reader.topic not in self._located:
+            self._located.add(reader.topic)
+            # Otherwise the first record of a topic that is new to this client takes most of a second.
+            with suppress(KafkaException):
+                self._consumer.list_topics(reader.topic, timeout=_METADATA_SECONDS)
 
     def _unassign(self, reader: KafkaReader) -> None:
         place = (reader.topic, reader.partition)

@@ -42,7 +42,7 @@ class Obstacle:
         """Take note that a batch that begins there could not be unpacked at `position`."""
         if not self.real:
             self._tries += 1
-            if self.real:
+            if self._tries == _TRIES:
                 self._look(self._low + 1, self._high)
         elif first == self._first:
             self._look(self.position + 1, self._high)
