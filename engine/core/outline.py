@@ -26,6 +26,10 @@ class Outline:
     __slots__ = ("head", "state")
 
     def __init__(self, state: RunState | None = None) -> None:
+        if state is not None:
+            state = state.copy()
+            # Nobody tells an outline when a node is done.
+            state.open = ()
         self.state = state
         self.head = GENESIS if state is None else state.head
 

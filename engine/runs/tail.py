@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from engine.core.outline import Outline
 from engine.core.records import COMMIT
-from engine.core.state import RunState
+from engine.core.state import RunState, RunStatus
 from engine.core.view import Accepted, View
 from engine.errors import ClosedError, RunlineError
 from engine.executor.beginning import begin
@@ -91,13 +91,15 @@ class Tail:
             del self._followed[run_id]
 
     def state(self, run_id: str) -> RunState | None:
-        """Return the state of a run that is followed, or that nobody has changed since the tail began; or None."""
+        """Return a run's whole state if it is known here: it has ended or does not run yet, or nobody has changed it."""
         if not self._ready.done():
             return None
         followed = self._followed.get(run_id)
-        if followed is not None:
-            return followed.outline.state
-        return self._view.runs.get(run_id)
+        if followed is None:
+            return self._view.runs.get(run_id)
+        state = followed.outline.state
+        # An outline of one that runs does not say where it is.
+        return None if state is None or state.status is RunStatus.RUNNING else state
 
     async def close(self) -> None:
         """Stop reading."""

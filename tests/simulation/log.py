@@ -111,10 +111,12 @@ class SimulatedLog:
     Args:
         partitions: The number of partitions of `commands` and of `events`.
         clock: Seconds since 1970 UTC; the time of the records.
+        shared: Whether engines are told that others append too, and that keys are not indexed: as on Kafka.
     """
 
-    def __init__(self, partitions: int = 1, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, partitions: int = 1, clock: Callable[[], float] = time.time, *, shared: bool = False) -> None:
         check_partitions(partitions)
+        self._shared = shared
         self._count = partitions
         self._clock = clock
         self._places = {place: Partition() for place in places(partitions)}
@@ -133,13 +135,13 @@ class SimulatedLog:
 
     @property
     def shared(self) -> bool:
-        """Every executor here owns everything and reads what it appends."""
-        return False
+        """What the constructor was told; every executor here owns everything, alone or not."""
+        return self._shared
 
     @property
     def indexed(self) -> bool:
-        """Every record is found by its key."""
-        return True
+        """A log that others append to too plays one without an index."""
+        return not self._shared
 
     @property
     def trouble(self) -> str:
@@ -148,7 +150,7 @@ class SimulatedLog:
 
     def client(self) -> "SimulatedLog":
         """Return another client of the same records, as another process has one."""
-        other = SimulatedLog(self._count, self._clock)
+        other = SimulatedLog(self._count, self._clock, shared=self._shared)
         other._places = self._places
         other._reader_count = self._reader_count
         return other

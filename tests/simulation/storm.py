@@ -40,8 +40,10 @@ class Storm:
         """Let things happen."""
         world = self._world
         for _ in range(steps):
-            if all(host.gone for host in world.hosts):
+            if all(host.gone or not host.executes for host in world.hosts):
                 world.begin_host()
+            if world.shared and self._random.random() < 0.05 and len(self._living) < _HOSTS_MAX:
+                world.begin_host(executes=False)
             if self._faults and self._random.random() < 0.3:
                 await self._random.choice(self._faults)()
             else:
@@ -91,9 +93,12 @@ class Storm:
 
     # Faults.
 
+    @property
+    def _living(self) -> list[Host]:
+        return [host for host in self._world.hosts if not host.gone]
+
     def _host(self) -> Host | None:
-        living = [host for host in self._world.hosts if not host.gone]
-        return self._random.choice(living) if living else None
+        return self._random.choice(self._living) if self._living else None
 
     async def crash(self) -> None:
         """Let a process die."""
@@ -107,7 +112,7 @@ class Storm:
 
     async def overlap(self) -> None:
         """Start a process beside the ones that are there."""
-        if sum(not host.gone for host in self._world.hosts) < _HOSTS_MAX:
+        if len(self._living) < _HOSTS_MAX:
             self._world.begin_host()
 
     async def failure(self) -> None:

@@ -42,10 +42,12 @@ class Host:
         service: Its engine.
         ready: Whether the engine is open.
         hearing: Its progress service.
+        executes: Whether it executes runs; otherwise it only starts them, follows them and waits.
     """
 
-    def __init__(self, world: "World", name: str) -> None:
+    def __init__(self, world: "World", name: str, *, executes: bool) -> None:
         self.name = name
+        self.executes = executes
         self.log = world.log.client()
         self.hearing = Hearing()
         self.ready = False
@@ -53,6 +55,7 @@ class Host:
             self.log,
             world.ledger.registry(name),
             progress_services=[self.hearing],
+            executor=executes,
             clock=world.clock,
             ids=world.ids,
             nodes_running_max=world.random.choice((1, 3, 64)),
@@ -100,6 +103,7 @@ class Host:
     def leftovers(self) -> list[str]:
         """Return what an engine with nothing to do still holds."""
         executor = self.service._executor
+        assert executor is not None
         found = {"attempts": len(executor._attempts), "waiters": len(self.service._waiters)}
         for partition in executor._partitions.values():
             term = partition._term
@@ -116,12 +120,14 @@ class World:
         acknowledged: Runs whose creation somebody was told of.
         results: What waiting callers were given.
         mistakes: What no caller may ever see.
+        shared: Whether the log is one that many processes share, as Kafka is.
     """
 
     def __init__(self, seed: int) -> None:
         self.random = Random(seed)
         self.clock = SimulatedClock(self.random)
-        self.log = SimulatedLog(self.random.choice((1, 1, 2)), self.clock.seconds)
+        self.shared = self.random.random() < 0.5
+        self.log = SimulatedLog(self.random.choice((1, 1, 2)), self.clock.seconds, shared=self.shared)
         self.ids = SimulatedIds(self.random, self.clock)
         self.ledger = Ledger(self.random)
         self.hosts: list[Host] = []
@@ -136,10 +142,10 @@ class World:
         """The processes whose engine is open."""
         return [host for host in self.hosts if host.ready]
 
-    def begin_host(self) -> Host:
+    def begin_host(self, *, executes: bool = True) -> Host:
         """Start another process."""
         self._born += 1
-        host = Host(self, f"process {self._born}")
+        host = Host(self, f"process {self._born}", executes=executes)
         self.hosts.append(host)
         return host
 
