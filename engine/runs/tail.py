@@ -91,7 +91,7 @@ class Tail:
             del self._followed[run_id]
 
     def state(self, run_id: str) -> RunState | None:
-        """Return a run's whole state if it is known here: it has ended or does not run yet, or nobody has changed it."""
+        """Return a run's whole state if it is known here: it has ended, does not run yet, or nobody changed it."""
         if not self._ready.done():
             return None
         followed = self._followed.get(run_id)

@@ -21,7 +21,7 @@ from engine.log.port import COMMANDS, EVENTS, REJECTIONS, WORKFLOWS, LogRecord, 
 from engine.nodes.node_type import Configuration, Done, Ended, NodeType, Step
 from engine.ports import SystemIds
 from tests.simulation.log import SimulatedLog
-from tests.support.engines import QuickClock, until
+from tests.support.engines import QuickClock, executor_of, until
 from tests.support.workflows import END, chain, code
 
 SECONDS = 2
@@ -376,7 +376,7 @@ async def test_a_start_that_reaches_a_run_which_has_just_ended_is_answered() -> 
         log.slow = asyncio.Event()
         log.fail_next(EVENTS, 2)
         log.land(COMMANDS, 0, Record(run_id, encode(CreateRun(id="x", run=new_run_id(), workflow="chain")), {}))
-        await until(lambda: service._executor.view(run_id) is None, 1_000)
+        await until(lambda: executor_of(service).view(run_id) is None, 1_000)
         late = asyncio.create_task(service.start_workflow_run_and_wait(run_id, {"late": True}))
         await asyncio.sleep(0)
         log.land(COMMANDS, 0, Record(run_id, encode(StartRun(id="first", run=run_id)), {}))
@@ -426,7 +426,7 @@ async def test_a_call_that_reaches_the_log_while_the_engine_closes_does_not_hang
         log.slow = asyncio.Event()
         log.fail_next(EVENTS, 2)
         log.land(COMMANDS, 0, Record(run_id, encode(CreateRun(id="x", run=new_run_id(), workflow="chain")), {}))
-        await until(lambda: service._executor.view(run_id) is None, 1_000)
+        await until(lambda: executor_of(service).view(run_id) is None, 1_000)
         late = asyncio.create_task(service.start_workflow_run_and_wait(run_id))
         await asyncio.sleep(0)
     log.slow.set()
@@ -524,7 +524,7 @@ async def test_commands_below_the_checkpoint_read_during_a_takeover_are_not_deci
             await asyncio.sleep(0)
         written = log.partition(EVENTS, 0).records[before:]
         assert [record.headers.get("types") for record in written if record.key == run.run_id] == []
-        term = second._executor._partitions[0]._term
+        term = executor_of(second)._partitions[0]._term
         assert term is not None
         assert (term._pending, term._undecided) == ({}, {})
 

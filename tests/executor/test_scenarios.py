@@ -13,7 +13,7 @@ from engine.executor.term import Term
 from engine.log.port import COMMANDS, EVENTS, REJECTIONS, WORKFLOWS, Record
 from engine.ports import SystemIds
 from tests.simulation.log import SimulatedLog
-from tests.support.engines import QuickClock, until
+from tests.support.engines import QuickClock, executor_of, until
 from tests.support.workflows import END, chain, code, edit
 
 SECONDS = 5
@@ -71,7 +71,7 @@ def command(log: SimulatedLog, asked: CreateRun | StartRun | CancelRun) -> None:
 
 
 def term_of(service: EngineService) -> Term:
-    term = service._executor._partitions[0]._term
+    term = executor_of(service)._partitions[0]._term
     assert term is not None
     return term
 
@@ -80,7 +80,7 @@ def idle(service: EngineService) -> bool:
     """Return whether the engine holds nothing for anybody."""
     term = term_of(service)
     held = (term._inbox, term._pending, term._undecided)
-    return not any(held) and len(service._executor._attempts) == 0 and len(service._waiters) == 0
+    return not any(held) and len(executor_of(service)._attempts) == 0 and len(service._waiters) == 0
 
 
 async def started(service: EngineService, gate: Gate, count: int = 1) -> list[str]:
@@ -249,7 +249,7 @@ async def test_outcomes_that_come_between_two_terms_are_kept_for_the_next_one() 
         runs = await started(service, gate, 5)
         log.fail_next(EVENTS, 3)
         command(log, CreateRun(id="x", run=new_run_id(), workflow="chain"))
-        await until(lambda: service._executor._partitions[0].view is None)
+        await until(lambda: executor_of(service)._partitions[0].view is None)
         gate.open.set()
         for run_id in runs:
             run = await service.wait_for_workflow_run(run_id, timeout=SECONDS)

@@ -60,6 +60,7 @@ async def main(directory: Path, runs: int) -> None:
                 kind, run_id, *_ = line.split()
                 if kind == "started":
                     await engine.wait_for_workflow_run(run_id, timeout=60)
+            assert engine._executor is not None
             view = engine._executor._partitions[0].view
             assert view is not None
             # Started, but not acknowledged before the kill; those that were only created stay as they are.

@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import Callable
 
+from engine import EngineService
+from engine.executor.executor import Executor
 from engine.ports import SystemClock
 
 
@@ -11,6 +13,12 @@ class QuickClock(SystemClock):
 
     async def sleep(self, seconds: float) -> None:  # noqa: ARG002 - however long, it is over at once
         await asyncio.sleep(0)
+
+
+def executor_of(service: EngineService) -> Executor:
+    """Return the executor of an engine that executes."""
+    assert service._executor is not None
+    return service._executor
 
 
 async def until(condition: Callable[[], bool], turns: int = 100_000) -> None:
