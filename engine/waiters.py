@@ -56,9 +56,9 @@ class Waiter:
         if self._command is None:
             if state.status.terminal or not self._until_end:
                 self.future.set_result(state)
-        elif state.status.terminal:
-            # The command was not decided before the end, so it changes nothing any more.
-            self.fail(_started_before(state.run_id) if self._starts else _ended(state.run_id))
+        elif self._starts and state.status.terminal:
+            # It ended before it was started, so a start of it is passed over in silence.
+            self.fail(_started_before(state.run_id))
 
     def rejected(self, command: str, rejection: Rejection) -> None:
         """Look at a refusal."""
@@ -162,10 +162,6 @@ def _started_before(run_id: str) -> RunNotCreatedError:
         f"Expected run {run_id} to be in Created, but it was started or ended before.",
         hint="Wait for it with wait_for_workflow_run.",
     )
-
-
-def _ended(run_id: str) -> RunEndedError:
-    return RunEndedError(f"Expected a run that goes on, but {run_id} has ended.")
 
 
 def _closed() -> ClosedError:

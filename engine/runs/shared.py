@@ -85,7 +85,10 @@ class SharedRuns:
                         headers = record.headers
                         rejection = Rejection(headers.get("code", ""), headers.get("reason", ""))
                         self._waiters.refused(record.key, headers.get("causationid", ""), rejection)
-            except ClosedError:
+            except ClosedError as error:
+                if not heard.done():
+                    heard.set_exception(error)
+                    heard.exception()
                 return
             except RunlineError as error:
                 _LOGGER.error("Waiters cannot follow the refusals: %s; reading again", error)  # noqa: TRY400 - the text says it all

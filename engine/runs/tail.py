@@ -123,7 +123,8 @@ class Tail:
                 delay = FENCE_RETRY_SECONDS_MIN
                 self._ready.set_result(None)
                 await self._read()
-            except ClosedError:
+            except ClosedError as error:
+                self._fail(error)
                 return
             except RunlineError as error:
                 _LOGGER.error("Waiters cannot follow partition %d: %s; reading again", self._partition, error)  # noqa: TRY400 - the text says it all
