@@ -30,6 +30,7 @@ class SharedRuns:
         self._tails: dict[int, Tail] = {}
         self._hearing: asyncio.Task[None] | None = None
         self._heard: asyncio.Future[None] | None = None
+        self._closed = False
 
     async def state(self, run_id: str) -> RunState | None:
         """Return the state of a run as it stands now, or None when the log knows no such run."""
@@ -41,6 +42,8 @@ class SharedRuns:
 
     async def follow(self, run_id: str, *, new: bool) -> None:
         """Return when the waiters hear of every commit and every refusal of a run from now on."""
+        if self._closed:
+            raise ClosedError("the engine was closed.")
         partition = partition_of(run_id, self._log.partitions)
         tail = self._tails.get(partition)
         if tail is None:
@@ -59,10 +62,13 @@ class SharedRuns:
             tail.unfollow(run_id)
 
     async def close(self) -> None:
-        """Stop reading."""
+        """Stop reading; whoever begins to follow is told."""
+        self._closed = True
         if self._hearing is not None:
             self._hearing.cancel()
             await asyncio.gather(self._hearing, return_exceptions=True)
+        if self._heard is not None and not self._heard.done():
+            _fail(self._heard, ClosedError("the engine was closed."))
         for tail in self._tails.values():
             await tail.close()
 
@@ -87,8 +93,7 @@ class SharedRuns:
                         self._waiters.refused(record.key, headers.get("causationid", ""), rejection)
             except ClosedError as error:
                 if not heard.done():
-                    heard.set_exception(error)
-                    heard.exception()
+                    _fail(heard, error)
                 return
             except RunlineError as error:
                 _LOGGER.error("Waiters cannot follow the refusals: %s; reading again", error)  # noqa: TRY400 - the text says it all
@@ -97,3 +102,9 @@ class SharedRuns:
                     reader.close()
             await asyncio.sleep(delay)
             delay = min(2 * delay, FENCE_RETRY_SECONDS_MAX)
+
+
+def _fail(future: asyncio.Future[None], error: RunlineError) -> None:
+    future.set_exception(error)
+    # There may be nobody who waits for it.
+    future.exception()
