@@ -24,7 +24,7 @@ from engine.errors import RunNotFoundError
 from engine.limits import RECORD_BYTES_MAX
 from engine.log.kafka import KafkaLocation, KafkaLog
 from engine.log.partitioner import partition_of
-from engine.log.port import COMMANDS, EVENTS, REJECTIONS, LogRecord
+from engine.log.port import COMMANDS, EVENTS, REJECTIONS, WORKFLOWS, LogRecord
 from tests.kafka.engines import (
     SECONDS,
     event_types,
@@ -118,6 +118,15 @@ async def test_bytes_that_are_no_command_are_kept_with_the_reason_and_the_next_c
     assert [by_offset[offset].value for offset in range(len(garbage))] == [value or b"" for value in garbage]
     assert {record.headers["code"] for record in found} == {UNDECODABLE}
     assert all(record.headers["reason"].startswith("expected ") for record in found)
+
+
+@pytest.mark.parametrize("topic", [COMMANDS, EVENTS, WORKFLOWS])
+async def test_a_header_whose_name_is_no_text_harms_nobody(place: Place, topic: str) -> None:
+    command = start_of("chain", run_id=run_in_partition(0, PARTITIONS))
+    place.foreign.put_with_header(topic, encode(command), b"\xff\x00a")
+    await place.prove_well()
+    if topic == COMMANDS:
+        assert await place.ended(command.run) == RunStatus.SUCCESS
 
 
 async def test_a_command_of_a_format_from_the_future_is_refused_by_its_format(place: Place) -> None:
@@ -309,7 +318,10 @@ async def test_a_batch_of_many_records_that_unpacks_to_too_much_is_passed_over_a
             assert offsets == list(range(begin, begin + many))
             place.foreign.put(COMMANDS, b"behind it", partition=0)
         await place.prove_well()
-    found = await place.rejections(3)
-    assert [int(record.headers["offset"]) for record in found] == [0, many + 1, 2 * many + 2]
+    offsets = [int(record.headers["offset"]) for record in await read_all(place.log, REJECTIONS)]
+    assert len(offsets) == len(set(offsets))
+    assert {0, many + 1, 2 * many + 2} <= set(offsets)
+    # The client may send the first of them in a batch that is small enough.
+    assert len(offsets) < many
     passed = [record.getMessage() for record in caplog.records if "passed over" in record.getMessage()]
-    assert len(passed) == 2, passed
+    assert len(passed) >= 2, passed

@@ -83,13 +83,26 @@ class Lane:
     def _run(self) -> None:
         try:
             while not self._stopping:
-                while self._orders:
-                    self._orders.popleft()()
-                first = self._consumer.poll(_ORDER_SECONDS)
-                if first is not None:
-                    self._hand_over([first, *self._consumer.consume(READ_RECORDS_MAX, 0)])
+                try:
+                    self._turn()
+                except Exception as error:
+                    # A mistake of ours or of the client: nobody may wait in silence for it.
+                    _LOGGER.exception("Reading failed")
+                    self._fail_all(LogError(f"expected records to read, but {error!r}."))
         finally:
             self._consumer.close()
+
+    def _turn(self) -> None:
+        while self._orders:
+            self._orders.popleft()()
+        first = self._consumer.poll(_ORDER_SECONDS)
+        if first is not None:
+            self._hand_over([first, *self._consumer.consume(READ_RECORDS_MAX, 0)])
+
+    def _fail_all(self, failure: LogError) -> None:
+        for reader in list(self._readers.values()):
+            self._unassign(reader)
+            self._tell(reader.fail, failure)
 
     def _hand_over(self, messages: list[Message]) -> None:
         batches: dict[KafkaReader, list[LogRecord]] = {}

@@ -95,6 +95,9 @@ class Sender:
         if self._stopping:
             raise ClosedError("the log was closed.")
         key, value, headers = record
+        if not all(map(str.isascii, headers)):
+            # The client does not live through a name that cannot be encoded.
+            check_record(topic, record)
         try:
             # As bytes: the client would cut a text at a zero.
             encoded: list[tuple[str, str | bytes | None]] = [(name, text.encode()) for name, text in headers.items()]
