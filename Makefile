@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DEMO_DATA ?= data/demo
 
-.PHONY: help demo test check bench schemas clean
+.PHONY: help demo test interop check bench schemas clean
 
 help: ## Show what there is to do
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -32,6 +32,10 @@ check: $(READY) ## Check style, types and the import contracts
 
 test: check ## Run every check and every test
 	$(BIN)/python -m pytest
+
+interop: $(READY) ## Try kcat on a log on Kafka; installs Debian's package of it
+	@tests/interop/install.sh
+	$(BIN)/python -m pytest tests/interop/kcat.py
 
 bench: $(READY) ## Measure speed, memory, recovery and replay; a few minutes
 	$(BIN)/python -m benchmarks
