@@ -1,7 +1,7 @@
 """The engine as a program uses it: publish workflows, create and start runs, wait for them, ask about them."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
@@ -311,7 +311,7 @@ class EngineService:
         """
         version = await self._runnable(workflow_id)
         command = CreateRun(id=self._ids.command_id(), run=self._ids.run_id(), workflow=workflow_id, version=version)
-        await self._decided(command, until_end=False, new=True)
+        await self._decided(command, None, until_end=False)
         return command.run
 
     async def start_workflow_run_and_wait(
@@ -333,8 +333,7 @@ class EngineService:
             WaitTimeoutError: The run did not end in time; it goes on.
         """
         check_timeout(timeout)
-        command = await self._start_command(run_id, context)
-        return run_of(await self._decided(command, until_end=True, timeout=timeout))
+        return run_of(await self._decided(self._start(run_id, context), _created, until_end=True, timeout=timeout))
 
     async def start_workflow_run_and_notify(self, run_id: str, context: ContextLike | None = None) -> None:
         """Start a created run and return as soon as its start is on the log; progress services hear of its end.
@@ -344,7 +343,7 @@ class EngineService:
             RunNotCreatedError: The run was started before.
             ContextError: The context cannot be stored.
         """
-        await self._decided(await self._start_command(run_id, context), until_end=False)
+        await self._decided(self._start(run_id, context), _created, until_end=False)
 
     def start_workflow_run_synchronously(
         self, run_id: str, context: ContextLike | None = None, timeout: float | None = None
@@ -376,7 +375,7 @@ class EngineService:
             version=version,
             context=self._wire(context),
         )
-        return run_of(await self._decided(command, until_end=True, timeout=timeout, new=True))
+        return run_of(await self._decided(command, None, until_end=True, timeout=timeout))
 
     async def wait_for_workflow_run(self, run_id: str, timeout: float | None = None) -> Run:
         """Wait until a run has ended, whoever started it; a run that has ended is returned at once.
@@ -389,12 +388,10 @@ class EngineService:
         self._require_open()
         waiter = Waiter(None, until_end=True)
 
-        async def look() -> None:
-            state = await self._known(run_id)
-            if state.status.terminal:
-                waiter.conclude(state)
+        def look(state: RunState | None) -> None:
+            if _known(run_id, state).status.terminal:
+                waiter.conclude(_known(run_id, state))
 
-        # Followed before looking, so that an end between the two is not missed.
         return run_of(await self._wait(waiter, _checked(run_id), look, timeout=timeout, new=False))
 
     async def cancel_workflow_run(self, run_id: str, reason: str = "") -> None:
@@ -405,17 +402,14 @@ class EngineService:
             RunEndedError: The run has ended.
             CommandRefusedError: The reason is too long, or no text.
         """
-        run = await self.get_run(run_id)
-        if run.run_status.terminal:
-            raise RunEndedError(f"Expected a run that goes on, but {run_id} is in {run.run_status.value}.")
         try:
-            command = CancelRun(id=self._ids.command_id(), run=run_id, reason=reason)
+            command = CancelRun(id=self._ids.command_id(), run=_checked(run_id), reason=reason)
         except ValidationError as error:
             raise CommandRefusedError(
                 f"Expected a reason of at most {ERROR_MESSAGE_CHARACTERS_MAX} characters of text, "
                 f"but found {reason[:80]!r} with {len(reason)}."
             ) from error
-        await self._decided(command, until_end=False)
+        await self._decided(command, _open, until_end=False)
 
     async def get_run(self, run_id: str) -> Run:
         """Return a run as it stands now.
@@ -425,7 +419,7 @@ class EngineService:
             RunNotFoundError: No run has this id.
         """
         self._require_open()
-        return run_of(await self._known(_checked(run_id)))
+        return run_of(_known(run_id, await self._runs.state(_checked(run_id))))
 
     async def get_traces(self, run_id: str) -> list[Trace]:
         """Return a run's traces as they stand now, in the order in which they began.
@@ -460,14 +454,9 @@ class EngineService:
             return definition.version
         return plan.version
 
-    async def _start_command(self, run_id: str, context: ContextLike | None) -> StartRun:
-        run = await self.get_run(run_id)
-        if run.run_status is not RunStatus.CREATED:
-            raise RunNotCreatedError(
-                f"Expected a run in Created, but {run_id} is in {run.run_status.value}.",
-                hint="A run is started once: create a new one.",
-            )
-        return StartRun(id=self._ids.command_id(), run=run_id, context=self._wire(context))
+    def _start(self, run_id: str, context: ContextLike | None) -> StartRun:
+        self._require_open()
+        return StartRun(id=self._ids.command_id(), run=_checked(run_id), context=self._wire(context))
 
     def _wire(self, context: ContextLike | None) -> dict[str, object]:
         check_context(context)
@@ -479,26 +468,40 @@ class EngineService:
         check_limits(wire)
         return cast("dict[str, object]", wire)
 
-    async def _known(self, run_id: str) -> RunState:
-        state = await self._runs.state(run_id)
-        if state is None:
-            raise RunNotFoundError(f"Expected the id of a run, but no run has the id {run_id}.")
-        return state
-
     async def _decided(
-        self, command: Command, *, until_end: bool, timeout: float | None = None, new: bool = False
+        self,
+        command: Command,
+        require: Callable[[str, RunState | None], None] | None,
+        *,
+        until_end: bool,
+        timeout: float | None = None,
     ) -> RunState:
-        """Append a command and wait for what becomes of it, or of the run it starts."""
+        """Append a command and wait for what becomes of it, or of the run it starts.
+
+        Args:
+            command: The command.
+            require: Refuses what the run has come to; None when the command makes the run.
+            until_end: Whether to wait until the run has ended.
+            timeout: Seconds, or None.
+        """
         waiter = Waiter(command.id, starts=isinstance(command, StartRun), until_end=until_end)
 
-        async def send() -> None:
+        def send(state: RunState | None) -> None:
+            if require is not None:
+                require(command.run, state)
             partition = partition_of(command.run, self._log.partitions)
             self._log.send(COMMANDS, partition, command_record(command, SOURCE), waiter.fail)
 
-        return await self._wait(waiter, command.run, send, timeout=timeout, new=new)
+        return await self._wait(waiter, command.run, send, timeout=timeout, new=require is None)
 
     async def _wait(
-        self, waiter: Waiter, run_id: str, begun: Callable[[], Awaitable[None]], *, timeout: float | None, new: bool
+        self,
+        waiter: Waiter,
+        run_id: str,
+        begun: Callable[[RunState | None], None],
+        *,
+        timeout: float | None,
+        new: bool,
     ) -> RunState:
         """Follow a run on behalf of a waiter, do what is to be done then, and return the waiter's answer."""
         if timeout is None:
@@ -513,18 +516,20 @@ class EngineService:
             ) from None
 
     async def _followed(
-        self, waiter: Waiter, run_id: str, begun: Callable[[], Awaitable[None]], *, new: bool
+        self, waiter: Waiter, run_id: str, begun: Callable[[RunState | None], None], *, new: bool
     ) -> RunState:
+        # Registered before anything is looked at or sent, so that nothing in between is missed.
         self._waiters.add(run_id, waiter)
         try:
-            await self._runs.follow(run_id, new=new)
+            state = await self._runs.follow(run_id, new=new)
             try:
-                await begun()
+                begun(state)
                 return await waiter.future
             finally:
                 self._runs.unfollow(run_id)
         finally:
             self._waiters.remove(run_id, waiter)
+            waiter.give_up()
 
 
 def _located(kafka_properties: Mapping[str, str]) -> tuple[str | Path, Mapping[str, str]]:
@@ -534,6 +539,27 @@ def _located(kafka_properties: Mapping[str, str]) -> tuple[str | Path, Mapping[s
 
     settings = load_settings({}).settings
     return settings.data, {**settings.kafka, **kafka_properties}
+
+
+def _known(run_id: str, state: RunState | None) -> RunState:
+    if state is None:
+        raise RunNotFoundError(f"Expected the id of a run, but no run has the id {run_id}.")
+    return state
+
+
+def _created(run_id: str, state: RunState | None) -> None:
+    status = _known(run_id, state).status
+    if status is not RunStatus.CREATED:
+        raise RunNotCreatedError(
+            f"Expected a run in Created, but {run_id} is in {status.value}.",
+            hint="A run is started once: create a new one.",
+        )
+
+
+def _open(run_id: str, state: RunState | None) -> None:
+    status = _known(run_id, state).status
+    if status.terminal:
+        raise RunEndedError(f"Expected a run that goes on, but {run_id} is in {status.value}.")
 
 
 def _nothing() -> None:

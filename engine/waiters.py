@@ -80,6 +80,12 @@ class Waiter:
         if not self.future.done():
             self.future.set_exception(error)
 
+    def give_up(self) -> None:
+        """Want no answer any more."""
+        if not self.future.cancel() and not self.future.cancelled():
+            # An error that came while nobody asked is no error of the program.
+            self.future.exception()
+
     def _look_for_command(self, command: str, accepted: Accepted) -> None:
         for event in accepted.value["events"]:
             if event.get("command") == command:

@@ -178,5 +178,5 @@ class DockerCluster(Cluster):
     def _check(self, node: int) -> str:
         lines = last_lines(self._container(node).get_wrapped_container().logs(tail=_TAIL_LINES))
         if self._status(node) not in {"running", "paused"}:
-            raise BrokerError(f"Expected node {node} to live, but its container has ended.{lines}")
+            raise BrokerError(f"Expected node {node} to live, but it has ended.{lines}")
         return lines

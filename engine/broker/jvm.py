@@ -9,7 +9,7 @@ from engine.broker.cluster import Cluster
 from engine.broker.errors import BrokerError
 from engine.broker.home import Home
 from engine.broker.java import java_command
-from engine.broker.node import TAKEN, Node, last_lines
+from engine.broker.node import FATAL, TAKEN, Node, last_lines
 from engine.broker.ports import HOST, consecutive_ports, free_ports
 from engine.broker.ready import await_nodes
 from engine.broker.settings import Address, node_settings
@@ -148,12 +148,13 @@ class JvmCluster(Cluster):
         """Return the last lines of a node's log.
 
         Raises:
-            BrokerError: Its process has ended.
+            BrokerError: Its process has ended, or is about to.
         """
         node = self._nodes[number]
-        if not node.alive:
-            raise BrokerError(f"Expected node {number} to live, but its process has ended.{node.tail()}")
-        return node.tail()
+        alive, lines = node.alive, node.tail()
+        if not alive or FATAL in lines:
+            raise BrokerError(f"Expected node {number} to live, but it has ended.{lines}")
+        return lines
 
     def _await(self, *nodes: int) -> None:
         ports = {node: self._addresses[node - 1].client for node in nodes}

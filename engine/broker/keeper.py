@@ -43,8 +43,8 @@ def _follow(node: "subprocess.Popen[bytes]") -> None:
 def _end(node: "subprocess.Popen[bytes]", grace: float) -> None:
     _ending.set()
     if grace:
-        node.send_signal(signal.SIGCONT)
         node.terminate()
+        node.send_signal(signal.SIGCONT)  # a paused one hears only then
         try:
             node.wait(grace)
         except subprocess.TimeoutExpired:

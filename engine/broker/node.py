@@ -25,6 +25,8 @@ _TAIL_LINES: Final = 15
 _TAIL_BYTES: Final = 32_768
 TAKEN: Final = "Address already in use"
 """What a node's log says when somebody else has its port."""
+FATAL: Final = "Exiting Kafka due to fatal exception"
+"""What a node's log says when its start has failed; its process may hang for a long time before it ends."""
 
 
 class Node:
@@ -43,6 +45,7 @@ class Node:
         self._directory = home.node(number)
         self._keeper: subprocess.Popen[bytes] | None = None
         self._process = 0
+        self._log_start = 0
 
     @property
     def alive(self) -> bool:
@@ -76,6 +79,7 @@ class Node:
         command = [java, _HEAP, _QUIET, f"-Dlog4j2.configurationFile={_LOGGING}", *words, "kafka.Kafka", _SETTINGS]
         grace, gone = ("0", str(self._home.path)) if self._home.temporary else (str(_STOP_SECONDS), "")
         with (self._directory / _LOG).open("ab") as log:
+            self._log_start = log.tell()
             self._keeper = subprocess.Popen(  # noqa: S603 - our own program
                 [sys.executable, "-I", "-S", keeper.__file__, grace, gone, *command],
                 cwd=self._directory,
@@ -115,10 +119,10 @@ class Node:
             self.begin_stop()
 
     def tail(self) -> str:
-        """Return the last messages of its log, set off from a sentence in front of them; empty when there are none."""
+        """Return the last messages of its log since it was started; see `last_lines`."""
         try:
             with (self._directory / _LOG).open("rb") as log:
-                log.seek(max(0, log.seek(0, os.SEEK_END) - _TAIL_BYTES))
+                log.seek(max(self._log_start, log.seek(0, os.SEEK_END) - _TAIL_BYTES))
                 return last_lines(log.read())
         except FileNotFoundError:
             return ""

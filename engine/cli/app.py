@@ -29,11 +29,8 @@ _COMMANDS: Final = (
     ("engine.cli.validate:validate", "Check a workflow file and list everything that is wrong with it."),
     ("engine.cli.doctor:doctor", "Check this installation and the log, one line per check."),
     ("engine.cli.config:config", "Print the settings in force and where each comes from."),
+    ("engine.cli.topics:topics", "Plan and make the topics of a log on Kafka: topics plan, topics apply."),
     ("engine.cli.broker:broker", "Start Kafka brokers to develop and test on: broker up."),
-)
-_TOPICS: Final = (
-    ("engine.cli.topics:plan", "Print what must be done so that the topics are as they must be."),
-    ("engine.cli.topics:apply", "Create and change topics as the plan says."),
 )
 
 
@@ -42,17 +39,15 @@ def make_app() -> App:
     app = App(
         name="runline",
         help="An event-sourced workflow engine on a message log.",
-        help_epilogue="Exit codes: 0 success, 1 a run failed or was cancelled, 2 usage, 3 operating error.",
+        help_epilogue=(
+            "Exit codes: 0 success, 1 a run failed or was cancelled, or topics differ, 2 usage, 3 operating error."
+        ),
         help_format="plaintext",
         version=_version,
         suppress_keyboard_interrupt=False,
     )
     for position, (place, text) in enumerate(_COMMANDS):
         app.command(place, name=place.rpartition(":")[2], help=text, sort_key=position)
-    topics = App(name="topics", help="Plan and make the topics of a log on Kafka.", sort_key=len(_COMMANDS))
-    for place, text in _TOPICS:
-        topics.command(place, name=place.rpartition(":")[2], help=text)
-    app.command(topics)
     return app
 
 

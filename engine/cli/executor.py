@@ -46,10 +46,8 @@ async def _execute(settings: Settings, registry: Registry) -> int:
     while True:
         _LOGGER.info("Opening %s", settings.data)
         try:
-            async with open_engine(settings, registry, executes=True) as (_, log):
-                _LOGGER.info(
-                    "Executing runs of %s, %d partitions, in process %d", settings.data, log.partitions, os.getpid()
-                )
+            async with open_engine(settings, registry, executes=True):
+                _LOGGER.info("Executing runs of %s in process %d", settings.data, os.getpid())
                 await asyncio.Event().wait()
         except LogUnreachableError as error:
             _LOGGER.warning("%s Trying again", error)

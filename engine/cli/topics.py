@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated
 
-from cyclopts import Parameter
+from cyclopts import App, Parameter
 from cyclopts.validators import Number
 
 from engine.cli.exit_codes import OPEN, SUCCESS
@@ -13,6 +13,8 @@ from engine.cli.output import Output
 from engine.log.kafka import KafkaLocation, parse_location
 from engine.log.kafka.topics import Plan, apply_topics, plan_topics
 from engine.settings import Settings
+
+topics = App(name="topics", help_format="plaintext")
 
 
 @Parameter(name="*")
@@ -39,8 +41,9 @@ class TopicsOptions(ReadingOptions):
 TOPICS_OPTIONS = TopicsOptions()
 
 
+@topics.command
 def plan(*, options: TopicsOptions = TOPICS_OPTIONS) -> int:
-    """Print what must be done so that the topics are as they must be; exit code 1 when that is something."""
+    """Print what differs from the topics that the log needs, a line each; exit code 1 when something does."""
     output = options.output()
     settings = options.load().settings
     found = plan_topics(_location(settings), settings.kafka, options.partitions, options.replication)
@@ -48,8 +51,9 @@ def plan(*, options: TopicsOptions = TOPICS_OPTIONS) -> int:
     return OPEN if found.steps else SUCCESS
 
 
+@topics.command
 def apply(*, options: TopicsOptions = TOPICS_OPTIONS) -> int:
-    """Create and change topics as `plan` says; nothing is done when something is to be done that only people can do."""
+    """Do what `plan` prints; nothing at all when some of it only people can put right."""
     output = options.output()
     settings = options.load().settings
     done = apply_topics(_location(settings), settings.kafka, options.partitions, options.replication)

@@ -31,8 +31,9 @@ class LocalRuns:
             state = history[-1].after
         return state
 
-    async def follow(self, run_id: str, *, new: bool) -> None:
-        """The waiters hear of every commit anyway."""
+    async def follow(self, run_id: str, *, new: bool) -> RunState | None:
+        """Return the state of a run; the waiters hear of every commit anyway."""
+        return None if new else await self.state(run_id)
 
     def unfollow(self, run_id: str) -> None:
         """Nothing was begun."""

@@ -16,12 +16,15 @@ class Runs(Protocol):
         """
         ...
 
-    async def follow(self, run_id: str, *, new: bool) -> None:
-        """Return when the waiters hear of every commit of a run from now on, until as many calls of `unfollow`.
+    async def follow(self, run_id: str, *, new: bool) -> RunState | None:
+        """Let the waiters hear of every commit of a run from now on, until as many calls of `unfollow`.
 
         Args:
             run_id: The run.
             new: Whether the id was made just now: nothing about it can be on the log yet.
+
+        Returns:
+            What has become of the run so far, if need be without where it is; None when the log knows no such run.
 
         Raises:
             LogError: The log cannot be read.

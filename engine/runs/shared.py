@@ -40,8 +40,8 @@ class SharedRuns:
             state = history[-1].after
         return state
 
-    async def follow(self, run_id: str, *, new: bool) -> None:
-        """Return when the waiters hear of every commit and every refusal of a run from now on."""
+    async def follow(self, run_id: str, *, new: bool) -> RunState | None:
+        """Let the waiters hear of every commit and every refusal of a run; return what has become of it so far."""
         if self._closed:
             raise ClosedError("the engine was closed.")
         partition = partition_of(run_id, self._log.partitions)
@@ -51,9 +51,9 @@ class SharedRuns:
         if self._heard is None:
             self._heard = asyncio.get_running_loop().create_future()
             self._hearing = asyncio.create_task(self._hear(self._heard))
-        await tail.follow(run_id, new=new)
         if not self._heard.done():
             await asyncio.shield(self._heard)
+        return await tail.follow(run_id, new=new)
 
     def unfollow(self, run_id: str) -> None:
         """Follow a run no longer."""

@@ -56,8 +56,8 @@ class Tail:
         self._beginnings = 0
         self._task = asyncio.create_task(self._run())
 
-    async def follow(self, run_id: str, *, new: bool) -> None:
-        """Return when every commit of a run is heard of from now on, and what lies before has been told.
+    async def follow(self, run_id: str, *, new: bool) -> RunState | None:
+        """Tell what lies before of a run, and every commit from now on; return what has become of it so far.
 
         Raises:
             LogError: The log cannot be read.
@@ -79,6 +79,7 @@ class Tail:
             if self._followed.get(run_id) is followed:
                 self.unfollow(run_id)
             raise
+        return followed.outline.state
 
     def unfollow(self, run_id: str) -> None:
         """Follow a run no longer, after a `follow` that returned."""
