@@ -163,11 +163,11 @@ class Term:
         fold = self.view.fold
         while True:
             records = await self._events.next()
-            for record, accepted in [(record, fold(record)) for record in records]:
-                self._read_back(record, accepted)
-            if self.view.epoch != self._epoch:
-                raise ReplacedError
-            self._decide_due()
+            for record in records:
+                self._read_back(record, fold(record))
+                if self.view.epoch != self._epoch:
+                    raise ReplacedError
+                self._decide_due()
             if self._checkpointer.due(self._commands):
                 # C: everything below the first command that is not decided yet; T: the clock below it.
                 commands = next(iter(self._undecided), self._commands)
