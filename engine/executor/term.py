@@ -320,11 +320,12 @@ class Term:
         if self.view.epoch != self._epoch:
             return
         for some in batches([run_id for run_id in due if run_id in self._inbox and run_id not in self._pending]):
-            for decided in [self._decide(run_id) for run_id in some]:
+            time = self._settings.clock.now()
+            for decided in [self._decide(run_id, time) for run_id in some]:
                 if decided is not None:
                     self._propose(*decided)
 
-    def _decide(self, run_id: str) -> _Decided | None:
+    def _decide(self, run_id: str, time: str) -> _Decided | None:
         """Decide about a run's inputs; return what is to be proposed, if anything is."""
         state = self.view.runs.get(run_id)
         inputs = self._inbox.pop(run_id)
@@ -336,7 +337,6 @@ class Term:
             self._inbox[run_id] = inputs
             self._spawn(self._learn(state))
             return None
-        time = self._settings.clock.now()
         decision = decide(state, inputs, plan, run_id=run_id, time=time, executor=self._executor)
         for asked in decision.recognised:
             self._recognise(asked)
