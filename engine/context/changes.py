@@ -106,7 +106,8 @@ def apply(context: WireObject, changes: Sequence[Change]) -> WireObject:
     Raises:
         ContextChangeError: A change does not fit; the error names its number and its path.
     """
-    owned: Owned = {}
+    # A single change goes through every container once, so it has none of its own to find again.
+    owned: Owned | None = {} if len(changes) > 1 else None
     for number, change in enumerate(changes):
         try:
             context = _applied(context, change, owned)
@@ -116,7 +117,7 @@ def apply(context: WireObject, changes: Sequence[Change]) -> WireObject:
     return context
 
 
-def _applied(context: WireObject, change: Change, owned: Owned) -> WireObject:
+def _applied(context: WireObject, change: Change, owned: Owned | None) -> WireObject:
     path = change["path"]
     if path.__class__ is not list:
         raise ContextChangeError(f"expected a list of names and indexes as the path, but found {shown(path)}.")

@@ -162,7 +162,7 @@ def set_at(context: WireObject, segments: Path, value: Wire, owned: Owned | None
         ContextPathError: There are no segments, or too many.
     """
     check_settable(segments)
-    return cast("WireObject", _set(context, segments, 0, value, {} if owned is None else owned))
+    return cast("WireObject", _set(context, segments, 0, value, owned))
 
 
 def check_settable(segments: Path) -> None:
@@ -173,7 +173,7 @@ def check_settable(segments: Path) -> None:
         raise ContextNameError(f"expected names other than {TYPE!r}, which marks typed values, in {render(segments)}.")
 
 
-def _set(container: Wire, segments: Path, position: int, value: Wire, owned: Owned) -> Wire:
+def _set(container: Wire, segments: Path, position: int, value: Wire, owned: Owned | None) -> Wire:
     segment = segments[position]
     inner: Wire | Missing
     if isinstance(container, dict) and isinstance(segment, str) and TYPE not in container:
@@ -239,8 +239,10 @@ def _remove(container: Wire, segments: Path, position: int, owned: Owned) -> Wir
     return copy
 
 
-def _writable(container: WireObject | WireList, owned: Owned) -> WireObject | WireList:
+def _writable(container: WireObject | WireList, owned: Owned | None) -> WireObject | WireList:
     """Return the container itself when this update made it, otherwise a copy that it may write to."""
+    if owned is None:
+        return container.copy()
     if id(container) in owned:
         return container
     copy = container.copy()

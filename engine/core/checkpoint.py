@@ -50,28 +50,27 @@ def part_values(
     """Yield the values of a checkpoint's parts, at least one; ended runs that may be forgotten are left out.
 
     Args:
-        runs: The open runs at one instant.
-        ended: The ended runs at that instant.
+        runs: The open runs at one instant; not to be changed before the last part was taken.
+        ended: The ended runs at that instant; the same.
         commands: C of the checkpoint, see `PartHeading`.
         clock: T of the checkpoint.
     """
-    # Everything of that one instant is taken now; the caller may let others go on between two parts.
-    states = list(runs.values())
-    kept = dict(ended)
-    for run_id in outlived(kept, commands, clock):
-        del kept[run_id]
+    if gone := outlived(ended, commands, clock):
+        ended = dict(ended)
+        for run_id in gone:
+            del ended[run_id]
     encoded: list[bytes] = []
     size = 0
-    for state in states:
+    for state in runs.values():
         item = orjson.dumps(_encode(state))
         if encoded and size + len(item) > CHECKPOINT_PART_BYTES:
             yield _part(encoded, b"{}")
             encoded, size = [], 0
         encoded.append(item)
         size += len(item)
-    if encoded or not kept:
+    if encoded or not ended:
         yield _part(encoded, b"{}")
-    for chunk in _chunks(kept):
+    for chunk in _chunks(ended):
         yield _part([], orjson.dumps(chunk))
 
 

@@ -125,6 +125,7 @@ def decide(
     """
     draft = _Draft(state, plan, run_id, time, executor)
     for position, given in enumerate(inputs):
+        draft.catch_up()
         if draft.ended or draft.full():
             return draft.decision(None, inputs[position:])
         match given:
@@ -148,8 +149,8 @@ class _Draft:
     """The events decided so far, and the state they lead to."""
 
     __slots__ = (
-        "_bytes", "_causation", "_decided", "_events", "_executor", "_plan", "_recognised", "_run_id", "_time",
-        "_types", "ended", "state",
+        "_behind", "_bytes", "_causation", "_decided", "_events", "_executor", "_plan", "_recognised", "_run_id",
+        "_time", "_types", "ended", "state",
     )  # fmt: skip
 
     def __init__(self, state: RunState | None, plan: Plan | None, run_id: str, time: str, executor: str) -> None:
@@ -162,6 +163,7 @@ class _Draft:
         self._events: list[bytes] = []
         self._types: list[str] = []
         self._bytes = 0
+        self._behind: Event | None = None
         self._causation = ""
         self._decided: int | None = None
         self._recognised: list[Asked] = []
@@ -327,7 +329,7 @@ class _Draft:
             taken = sound(node.decide(state.context), state.context)
             if isinstance(taken, Work):
                 if not node.missing:
-                    self._add(self._started(node, number, 1, work=True))
+                    self._add(self._started(node, number, 1, work=True), last=True)
                 return
             self._add(self._started(node, number, 1, work=False))
             match taken:
@@ -335,7 +337,7 @@ class _Draft:
                     self._succeed(number, node, taken)
                 case Ended():
                     self._add(_succeeded(number, (), None, None, taken.message))
-                    self._add({"type": "run.succeeded", "output": taken.output})
+                    self._add({"type": "run.succeeded", "output": taken.output}, last=True)
                 case Failed():
                     self._fail(number, node.id, taken)
                 case _:
@@ -391,17 +393,30 @@ class _Draft:
         target = None if output is None else node.targets.get(output)
         self._add(_succeeded(number, changes, output, target, message))
         if target is None:
-            self._add({"type": "run.succeeded", "output": self.state.context})
+            self._add({"type": "run.succeeded", "output": self.state.context}, last=True)
 
     def _limit_text(self) -> str:
         assert self._plan is not None
         return f"expected at most {self._plan.node_execution_limit} node executions in one run, but there was one more"
 
-    def _add(self, event: Event) -> None:
+    def _add(self, event: Event, *, last: bool = False) -> None:
+        """Add an event; the `last` one an input leads to changes the state when there is another input to look at."""
         encoded = orjson.dumps(event)
         self._events.append(encoded)
         self._types.append(event["type"])
         self._bytes += len(encoded)
+        if last:
+            self._behind = event
+        else:
+            self._step(event)
+
+    def catch_up(self) -> None:
+        """Bring the state to the last event, before another input is looked at."""
+        if self._behind is not None:
+            self._step(self._behind)
+            self._behind = None
+
+    def _step(self, event: Event) -> None:
         self.state = state = step(self.state, event, self._run_id, self._time)
         self.ended = state.stopped is not None
 

@@ -21,7 +21,7 @@ def sound(step: object, context: WireObject) -> Step:
             case Ended():
                 if step.output is not context:
                     check_limits(_plain(step.output))
-                return step._replace(message=text(step.message))
+                return step if step.message == "" else step._replace(message=text(step.message))
             case Failed():
                 return Failed(text(step.type), text(step.message))
     except (RunlineError, TypeError, ValueError, AttributeError, KeyError, RecursionError) as error:

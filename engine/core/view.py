@@ -19,7 +19,7 @@ from engine.core.records import (
 from engine.core.state import GENESIS, RunState
 from engine.errors import RunlineError
 from engine.limits import WINDOW_SECONDS
-from engine.log.port import LogRecord
+from engine.log.port import LogRecord, Record
 
 
 class Accepted(NamedTuple):
@@ -65,17 +65,21 @@ class View:
         self.clock = -1
         self._parts: dict[tuple[str, int], dict[int, int]] = {}
 
-    def fold(self, record: LogRecord) -> Accepted | None:
+    def fold(self, record: LogRecord, sent: Record | None = None) -> Accepted | None:
         """Fold the next record; return the commit if it was one that counts.
 
         A commit whose place in the chain is right, but which this version cannot read, makes its run unreadable: a
         newer version wrote it, or something else that knows the rule. Other runs have nothing to do with it.
+
+        Args:
+            record: As the log gave it.
+            sent: The commit that was made here and may be this record, or None.
         """
         assert record.offset >= self.position, "records are folded in order"
         self.position = record.offset + 1
         match record.headers.get("ce_type"):
             case records.COMMIT:
-                return self._fold_commit(record)
+                return self._fold_commit(record, sent)
             case records.FENCE if record.key == FENCE_KEY:
                 self.epoch = fence_epoch(record.offset, record.headers)
                 self._parts.clear()
@@ -90,14 +94,11 @@ class View:
         self.commands = heading.commands
         self.clock = heading.clock
 
-    def _fold_commit(self, record: LogRecord) -> Accepted | None:
-        epoch = record.headers.get("epoch")
-        return None if epoch is None or epoch != self.epoch else self.accept(record)
-
-    def accept(self, record: LogRecord) -> Accepted | None:
-        """Apply the rest of the rule to a commit whose epoch counts where it stands; `fold` does both."""
+    def _fold_commit(self, record: LogRecord, sent: Record | None) -> Accepted | None:
         headers = record.headers
-        epoch = headers["epoch"]
+        epoch = headers.get("epoch")
+        if epoch is None or epoch != self.epoch:
+            return None
         run_id = record.key
         before = self.runs.get(run_id)
         prev = headers.get("prev")
@@ -105,8 +106,8 @@ class View:
             before is None and (run_id in self.ended or run_id in self.unreadable)
         ):
             return None
-        identity = commit_id(prev, epoch, record.value)
-        if identity != headers.get("ce_id"):
+        identity = headers.get("ce_id")
+        if identity is None or not (_is(record, sent) or identity == commit_id(prev, epoch, record.value)):
             return None
         try:
             value = read_commit(record)
@@ -146,6 +147,15 @@ class View:
             del self.ended[run_id]
 
 
+def _is(record: LogRecord, sent: Record | None) -> bool:
+    """Return whether a log gave back the very objects that were sent to it, which nobody changes.
+
+    Their id was computed from these bytes and these headers, and would come out the same a second time. Equal is not
+    enough here: a record that came another way is what the id protects against.
+    """
+    return sent is not None and record.value is sent.value and record.headers is sent.headers
+
+
 def outlived(ended: Mapping[str, int], commands: int, clock: int) -> list[str]:
     """Return the ended runs whose ids may be forgotten: their times and their offsets are both behind T and C.
 
@@ -155,4 +165,7 @@ def outlived(ended: Mapping[str, int], commands: int, clock: int) -> list[str]:
         clock: Its T, in milliseconds.
     """
     first_kept = id_floor(clock - int(WINDOW_SECONDS * 1000))
+    # Mostly none is old enough, and the oldest is found much faster than all are looked at.
+    if min(ended, default=first_kept) >= first_kept:
+        return []
     return [run_id for run_id, decided in ended.items() if decided < commands and run_id < first_kept]

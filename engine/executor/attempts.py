@@ -268,7 +268,10 @@ class Attempts:
 
 def _same(one: Context, other: Context) -> bool:
     """Return whether two contexts hold the same objects; what they hold may not be made to be compared."""
-    return len(one) == len(other) and all(one.get(variable) is value for variable, value in other.items())
+    if len(one) != len(other):
+        return False
+    # Mostly both are empty.
+    return not other or all(one.get(variable) is value for variable, value in other.items())
 
 
 def _cut(text: str, most: int) -> str:

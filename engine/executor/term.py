@@ -20,6 +20,7 @@ from engine.core.rejection import RUN_ENDED, RUN_UNREADABLE, WRONG_PARTITION, Re
 from engine.core.state import GENESIS, RunState
 from engine.core.view import Accepted
 from engine.executor.attempts import Attempts
+from engine.executor.batches import batches
 from engine.executor.beginning import Beginning, begin
 from engine.executor.checkpointer import Checkpointer
 from engine.executor.listener import Listener
@@ -48,9 +49,11 @@ class ReplacedError(Exception):
     """Another fence stands behind ours: this owner's commits no longer count."""
 
 
-_Proposal = tuple[str, Sequence[Input]]
-"""What was sent for a run and not yet read back: the commit's id, or an empty text for a rejection; and the inputs."""
-_REJECTION: Final[_Proposal] = ("", ())
+_Proposal = tuple[Record | None, Sequence[Input]]
+"""What was sent for a run and not yet read back: the commit, or None for a rejection; and the inputs."""
+_REJECTION: Final[_Proposal] = (None, ())
+_Decided = tuple[str, RunState | None, Sequence[Input], Decision, str]
+"""What is to be sent: the run, its state, the inputs, what they mean for it, and the time."""
 
 
 class Term:
@@ -70,7 +73,7 @@ class Term:
         self._epoch = ""
         self._loop = asyncio.get_running_loop()
         self._inbox: dict[str, list[Input]] = {}
-        self._due: list[str] = []
+        self._due: dict[str, None] = {}
         self._pending: dict[str, _Proposal] = {}
         self._undecided: dict[int, int] = {}
         self._commands = 0
@@ -157,43 +160,47 @@ class Term:
         else:
             inbox.append(given)
         if run_id not in self._pending:
-            # What comes together is decided together, run after run: the processor has the code at hand then.
+            # What comes together is decided together.
             if not self._due:
                 self._loop.call_soon(self._decide_soon)
-            self._due.append(run_id)
+            self._due[run_id] = None
 
     # Reading.
 
     async def _read_events(self) -> None:
-        fold = self.view.fold
         while True:
             records = await self._events.next()
-            for record, accepted in [(record, fold(record)) for record in records]:
-                self._read_back(record, accepted)
-            if self.view.epoch != self._epoch:
-                raise ReplacedError
-            self._decide_due()
+            for some in batches(records):
+                for record, accepted in [(record, self._fold(record)) for record in some]:
+                    self._read_back(record, accepted)
+                if self.view.epoch != self._epoch:
+                    raise ReplacedError
+                self._decide_due()
             if self._checkpointer.due(self._commands):
                 # C: everything below the first command that is not decided yet; T: the clock below it.
                 commands = self.decided
                 clock = self._undecided.get(commands, self._clock)
                 self._spawn(self._checkpointer.write(self._epoch, self._commands, commands, clock))
 
+    def _fold(self, record: LogRecord) -> Accepted | None:
+        sent, _ = self._pending.get(record.key, _REJECTION)
+        return self.view.fold(record, sent)
+
     def _read_back(self, record: LogRecord, accepted: Accepted | None) -> None:
         run_id = record.key
         self._checkpointer.count(record)
-        proposal = self._pending.get(run_id)
-        if proposal is not None and proposal[0] and proposal[0] == record.headers.get("ce_id"):
+        sent, inputs = self._pending.get(run_id, _REJECTION)
+        if sent is not None and sent.headers["ce_id"] == record.headers.get("ce_id"):
             del self._pending[run_id]
             if accepted is None:
                 # What we took for the run's state is not what the log says: begin again.
                 raise ReplacedError
             self.productive = True
-            self._settle(accepted, proposal[1])
+            self._settle(accepted, inputs)
         if accepted is not None:
             self._act(accepted)
         if run_id in self._inbox and run_id not in self._pending:
-            self._due.append(run_id)
+            self._due[run_id] = None
 
     def _settle(self, accepted: Accepted, inputs: Sequence[Input]) -> None:
         """The commands of a proposal are decided now; refusals that the run recorded are repeated on `rejections`."""
@@ -310,29 +317,31 @@ class Term:
 
     def _decide_due(self) -> None:
         """Decide about the runs that got inputs and have no proposal on its way."""
-        due, self._due = self._due, []
+        due, self._due = self._due, {}
         if self._draining is not None:
             if not self._awaits_commits() and not self._draining.done():
                 self._draining.set_result(None)
             return
         if self.view.epoch != self._epoch:
             return
-        for run_id in due:
-            if run_id in self._inbox and run_id not in self._pending:
-                self._decide(run_id)
+        for some in batches([run_id for run_id in due if run_id in self._inbox and run_id not in self._pending]):
+            time = self._settings.clock.now()
+            for decided in [self._decide(run_id, time) for run_id in some]:
+                if decided is not None:
+                    self._propose(*decided)
 
-    def _decide(self, run_id: str) -> None:
+    def _decide(self, run_id: str, time: str) -> _Decided | None:
+        """Decide about a run's inputs; return what is to be proposed, if anything is."""
         state = self.view.runs.get(run_id)
         inputs = self._inbox.pop(run_id)
         if state is None and run_id in self.view.ended:
             self._answer_ended(run_id, inputs)
-            return
+            return None
         plan = self._plan_for(inputs) if state is None else self._plan(state)
         if plan is None and state is not None:
             self._inbox[run_id] = inputs
             self._spawn(self._learn(state))
-            return
-        time = self._settings.clock.now()
+            return None
         decision = decide(state, inputs, plan, run_id=run_id, time=time, executor=self._executor)
         for asked in decision.recognised:
             self._recognise(asked)
@@ -341,8 +350,8 @@ class Term:
             inputs = inputs[: len(inputs) - len(decision.left)]
         if decision.refused is not None:
             self._refuse(run_id, decision.refused)
-        elif decision.events:
-            self._propose(run_id, state, inputs, decision, time)
+            return None
+        return (run_id, state, inputs, decision, time) if decision.events else None
 
     def _propose(
         self, run_id: str, state: RunState | None, inputs: Sequence[Input], decision: Decision, time: str
@@ -359,7 +368,7 @@ class Term:
             causation=decision.causation,
             heading=self._heading(run_id, state, inputs),
         )
-        self._pending[run_id] = (record.headers["ce_id"], inputs)
+        self._pending[run_id] = (record, inputs)
         self._log.send(EVENTS, self._number, record, self._fail)
 
     async def _learn(self, state: RunState) -> None:
@@ -369,8 +378,9 @@ class Term:
             _LOGGER.error(
                 "Run %s waits: version %s of %s was never published", state.run_id, state.version, state.workflow
             )
-        elif state.run_id in self._inbox and state.run_id not in self._pending:
-            self._decide(state.run_id)
+        else:
+            self._due[state.run_id] = None
+            self._decide_due()
 
     def _recognise(self, asked: Asked) -> None:
         self._undecided.pop(asked.offset, None)
@@ -434,8 +444,8 @@ class Term:
             self._listener.rejected(command, rejection)
         if blocks:
             del self._pending[key]
-            if key in self._inbox:
-                self._decide(key)
+            self._due[key] = None
+            self._decide_due()
 
     def _rejection(self, offset: int, key: str, value: bytes, rejection: Rejection, command: str | None) -> Record:
         settings = self._settings
@@ -459,7 +469,7 @@ class Term:
             await asyncio.wait((self._draining, self._broken), return_when=asyncio.FIRST_COMPLETED)
 
     def _awaits_commits(self) -> bool:
-        return any(identity for identity, _ in self._pending.values())
+        return any(record is not None for record, _ in self._pending.values())
 
     def _spawn(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)

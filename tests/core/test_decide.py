@@ -136,6 +136,15 @@ def test_a_cancel_ends_open_traces_and_the_run_and_leaves_later_inputs_alone() -
     assert fold(state, decision).status is RunStatus.CANCELLED
 
 
+def test_an_input_finds_what_the_input_before_it_led_to() -> None:
+    ready = plan(chain(code("a", "add"), code("b", "add"), END))
+    state = fold(None, take(None, ready, asked(start())))
+    first, second = Outcome(2, 1, (), "next", None), Outcome(3, 1, (), "next", None)
+    together = fold(state, take(state, ready, first, asked(CancelRun(id="x", run=RUN), 1)))
+    assert (together.status, together.open, together.traces) == (RunStatus.CANCELLED, (), 3)
+    assert fold(state, take(state, ready, first, second)).status is RunStatus.SUCCESS
+
+
 def test_a_loop_is_bounded_by_the_node_execution_limit() -> None:
     definition = chain(edit("again", set=[{"path": "x", "value": 1}]), limit=50)
     definition = definition.model_validate(

@@ -119,6 +119,19 @@ def test_a_commit_whose_bytes_were_changed_is_skipped() -> None:
     assert log.add(record) is not None
 
 
+def test_only_the_very_objects_that_were_sent_count_as_what_was_sent() -> None:
+    view = View(epoch="e")
+    sent = commit(CREATED, epoch="e")
+    changed = sent.value.replace(b'"w"', b'"v"')
+    assert view.fold(LogRecord(0, 0, RUN, changed, sent.headers), sent) is None
+    assert view.fold(LogRecord(1, 0, RUN, changed, dict(sent.headers)), sent) is None
+    forged = {**sent.headers, "ce_id": "f" * 64}
+    assert view.fold(LogRecord(2, 0, RUN, sent.value, forged), sent) is None
+    accepted = view.fold(LogRecord(3, 0, *sent), sent)
+    assert accepted is not None
+    assert accepted.id == sent.headers["ce_id"]
+
+
 def test_nothing_is_accepted_after_the_end_and_the_id_does_not_begin_again() -> None:
     log = Partition()
     epoch = log.fence()

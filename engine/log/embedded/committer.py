@@ -3,6 +3,7 @@
 import asyncio
 import shutil
 import threading
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from queue import SimpleQueue
@@ -94,13 +95,14 @@ class Committer:
         self._clock = clock
         self._report = report
         self._doubtful = False
-        self._queue: SimpleQueue[Entry | None] = SimpleQueue()
+        self._queue: SimpleQueue[list[Entry] | None] = SimpleQueue()
+        self._left: deque[Entry] = deque()
         self._thread = threading.Thread(target=self._run, name=f"runline log {directory.name}", daemon=True)
         self._thread.start()
 
-    def put(self, entry: Entry) -> None:
-        """Queue an entry."""
-        self._queue.put(entry)
+    def put(self, entries: list[Entry]) -> None:
+        """Queue entries, at least one."""
+        self._queue.put(entries)
 
     def stop(self) -> None:
         """End the thread when everything queued so far is done."""
@@ -118,16 +120,19 @@ class Committer:
                 self._report(self._commit(group))
 
     def _next_group(self) -> tuple[list[Entry], bool]:
-        entry = self._queue.get()
+        left = self._left
         group: list[Entry] = []
         size = 0
-        while entry is not None:
-            group.append(entry)
-            size += len(entry.record.value)
-            if size >= GROUP_BYTES_MAX or len(group) >= GROUP_RECORDS_MAX or self._queue.empty():
+        while True:
+            while left and size < GROUP_BYTES_MAX and len(group) < GROUP_RECORDS_MAX:
+                group.append(left.popleft())
+                size += len(group[-1].record.value)
+            if left or (group and self._queue.empty()):
                 return group, True
-            entry = self._queue.get()
-        return group, False
+            entries = self._queue.get()
+            if entries is None:
+                return group, False
+            left.extend(entries)
 
     def _commit(self, group: list[Entry]) -> Outcome:
         ends: dict[Partition, int] | None = None

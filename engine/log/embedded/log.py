@@ -50,6 +50,7 @@ class EmbeddedLog:
         self._loop = asyncio.get_running_loop()
         self._places = {(partition.topic, partition.number): partition for partition in opened.partitions}
         self._readers: dict[EmbeddedReader, None] = {}
+        self._entries: list[Entry] = []
         self._closing: asyncio.Task[None] | None = None
         self._committer = Committer(
             directory,
@@ -188,6 +189,7 @@ class EmbeddedLog:
         await asyncio.shield(self._closing)
 
     async def _close(self) -> None:
+        self._hand_over()
         self._committer.stop()
         try:
             await asyncio.to_thread(self._let_go)
@@ -239,7 +241,15 @@ class EmbeddedLog:
         # JSON is never shorter than the plain texts, so what fits so fits anyhow.
         if len(key) + len(headers) + len(record.value) > RECORD_BYTES_MAX:
             check_record(topic, record)
-        self._committer.put(Entry(place, key, headers, record, future, failed))
+        if not self._entries:
+            self._loop.call_soon(self._hand_over)
+        self._entries.append(Entry(place, key, headers, record, future, failed))
+
+    def _hand_over(self) -> None:
+        """Give the committer what came since the last time, all at once: waking it costs as much as several records."""
+        if self._entries:
+            entries, self._entries = self._entries, []
+            self._committer.put(entries)
 
     def _encoded_slowly(self, topic: str, record: Record) -> tuple[bytes, bytes]:
         """Encode a record whose headers are a mapping that is no dict, or refuse texts that are none."""
