@@ -102,17 +102,18 @@ async def calm(world: World) -> Host:
 async def everything_ends(world: World, storm: Storm) -> list[str]:
     """Start or cancel what was only created, let everything go on, and return what does not end."""
     world.ledger.calm.set()
-    await world.turns(200)
-    for run_id, state in world.open_runs().items():
-        if state.status is RunStatus.CREATED:
-            world.log.land(
-                COMMANDS,
-                partition_of(run_id, world.log.partitions),
-                Record(run_id, world.cancellation(run_id), {}),
-            )
+    cancelled: set[str] = set()
     for turn in range(TURNS_MAX):
-        if turn % 200 == 0 and not world.open_runs():
-            break
+        if turn % 200 == 199:
+            runs = world.open_runs()
+            if not runs:
+                break
+            # Some were asked for in the storm and are created only now.
+            for run_id in [run_id for run_id, state in runs.items() if state.status is RunStatus.CREATED]:
+                if run_id not in cancelled:
+                    cancelled.add(run_id)
+                    record = Record(run_id, world.cancellation(run_id), {})
+                    world.log.land(COMMANDS, partition_of(run_id, world.log.partitions), record)
         await world.turns(1)
     else:
         return [f"run {run} does not end: {state}" for run, state in world.open_runs().items()]
