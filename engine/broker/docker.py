@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from engine.broker.cluster import Cluster
 from engine.broker.errors import BrokerError
 from engine.broker.identity import new_cluster_id
-from engine.broker.java import KAFKA_VERSION
+from engine.broker.java import KAFKA_VERSION, SHORT_LIVED
 from engine.broker.node import last_lines
 from engine.broker.ports import HOST, consecutive_ports, free_ports
 from engine.broker.ready import await_nodes
@@ -89,12 +89,20 @@ class DockerCluster(Cluster):
         nodes: How many.
         port: The first node's port for clients, the other nodes have the following ones; None for free ones.
         settings: Kafka's own settings that win over ours.
+        short_lived: Whether they are to start with a third less work, and to be slower in the long run: for tests.
 
     Raises:
         BrokerError: They do not come up.
     """
 
-    def __init__(self, nodes: int, *, port: int | None = None, settings: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        nodes: int = 1,
+        *,
+        port: int | None = None,
+        settings: Mapping[str, str] | None = None,
+        short_lived: bool = False,
+    ) -> None:
         from testcontainers.core.container import DockerContainer  # noqa: PLC0415 - comes with an extra
         from testcontainers.core.network import Network  # noqa: PLC0415 - the same
 
@@ -111,6 +119,8 @@ class DockerCluster(Cluster):
             for node, each in self._ports.items():
                 variables = environment(node, nodes, each, self._cluster_id, settings or {})
                 container = DockerContainer(IMAGE).with_envs(**variables)
+                if short_lived:
+                    container.with_env("KAFKA_OPTS", SHORT_LIVED)
                 container.with_network(self._network).with_network_aliases(f"node-{node}")
                 # The engine's library takes an address too, which testcontainers' type does not know.
                 container.ports[str(_CLIENT_PORT)] = (HOST, each)  # type: ignore[assignment]

@@ -19,14 +19,14 @@ _CONNECT_SECONDS: Final = 10.0
 
 
 def find_broker() -> Cluster:
-    """Return the broker that the environment variable RUNLINE_BROKER names, or start one.
+    """Return the broker that the environment variable RUNLINE_BROKER names, or start a short-lived one.
 
     Raises:
         BrokerError: There is no broker, and why.
     """
     address = os.environ.get(ADDRESS_VARIABLE)
     if not address:
-        return start_broker()
+        return start_broker(short_lived=True)
     _connect(address)
     return ForeignCluster(address)
 
@@ -37,6 +37,7 @@ def start_broker(
     directory: Path | None = None,
     port: int | None = None,
     settings: Mapping[str, str] | None = None,
+    short_lived: bool = False,
 ) -> Cluster:
     """Start brokers, and return when they answer.
 
@@ -48,6 +49,7 @@ def start_broker(
         directory: Where settings, data and logs are kept for the next start; None for a temporary place.
         port: The first node's port for clients, the other nodes have the following ones; None for free ones.
         settings: Kafka's own settings that win over ours.
+        short_lived: Whether they are to start with a third less work, and to be slower in the long run: for tests.
 
     Raises:
         BrokerError: They do not come up, and why.
@@ -55,8 +57,8 @@ def start_broker(
     if nodes not in SIZES:
         raise BrokerError(f"Expected {' or '.join(map(str, SIZES))} nodes, found {nodes}.")
     if directory is None and docker_answers():
-        return DockerCluster(nodes, port=port, settings=settings)
-    return JvmCluster(nodes, directory=directory, port=port, settings=settings)
+        return DockerCluster(nodes, port=port, settings=settings, short_lived=short_lived)
+    return JvmCluster(nodes, directory=directory, port=port, settings=settings, short_lived=short_lived)
 
 
 def _connect(bootstrap: str) -> None:

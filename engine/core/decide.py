@@ -145,6 +145,30 @@ def decide(
     return draft.decision(None, ())
 
 
+def asked_again(state: RunState, command: CreateRun | StartRun) -> Rejection | None:
+    """Return why a command that would make or start a run asks for another run than the one that is there. Pure.
+
+    Args:
+        state: What has become of the run.
+        command: A command with the run's id.
+
+    Returns:
+        None when it asks for what was done before, so that it changes nothing.
+    """
+    if isinstance(command, CreateRun):
+        if _same_workflow(state, command):
+            return None
+        found = f"{state.run_id} is a run of {state.workflow} version {state.version}"
+        return Rejection(RUN_DIFFERS, f"expected a new run id, but {found}")
+    if _same_workflow(state, command) and _same_json(context_of(command), state.input):
+        return None
+    return Rejection(RUN_NOT_CREATED, f"expected a run in Created, but {state.run_id} is in {state.status.value}")
+
+
+def _same_workflow(state: RunState, command: CreateRun | StartRun) -> bool:
+    return command.workflow in (None, state.workflow) and command.version in (None, state.version)
+
+
 class _Draft:
     """The events decided so far, and the state they lead to."""
 
@@ -206,20 +230,14 @@ class _Draft:
                 self._start(command)
         else:
             match command:
-                case CreateRun():
-                    if not self._same_workflow(command):
-                        self._refuse(asked, self._differs())
-                    else:
+                case StartRun() if self.state.status is RunStatus.CREATED and _same_workflow(self.state, command):
+                    self._start(command)
+                case CreateRun() | StartRun():
+                    rejection = asked_again(self.state, command)
+                    if rejection is None:
                         self._recognised.append(asked)
                         return
-                case StartRun():
-                    if self.state.status is RunStatus.CREATED and self._same_workflow(command):
-                        self._start(command)
-                    elif not self._same_workflow(command) or not _same_json(context_of(command), self.state.input):
-                        self._refuse(asked, self._not_created())
-                    else:
-                        self._recognised.append(asked)
-                        return
+                    self._refuse(asked, rejection)
                 case CancelRun():
                     self._cancel(command)
                 case _:
@@ -271,23 +289,6 @@ class _Draft:
                 "code": rejection.code,
                 "reason": rejection.reason,
             }
-        )
-
-    def _same_workflow(self, command: CreateRun | StartRun) -> bool:
-        assert self.state is not None
-        return command.workflow in (None, self.state.workflow) and command.version in (None, self.state.version)
-
-    def _differs(self) -> Rejection:
-        assert self.state is not None
-        return Rejection(
-            RUN_DIFFERS,
-            f"expected a new run id, but {self._run_id} is a run of {self.state.workflow} version {self.state.version}",
-        )
-
-    def _not_created(self) -> Rejection:
-        assert self.state is not None
-        return Rejection(
-            RUN_NOT_CREATED, f"expected a run in Created, but {self._run_id} is in {self.state.status.value}"
         )
 
     # Nodes.

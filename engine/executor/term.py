@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 from engine.catalogue import Catalogue
 from engine.core.commands import Command, CreateRun, StartRun, decode
-from engine.core.decide import Asked, Decision, GoOn, Input, Lost, Outcome, Refused, decide
+from engine.core.decide import Asked, Decision, GoOn, Input, Lost, Outcome, Refused, asked_again, decide
 from engine.core.plan import Plan
 from engine.core.records import (
     Heading,
@@ -25,6 +25,7 @@ from engine.executor.beginning import Beginning, begin
 from engine.executor.checkpointer import Checkpointer
 from engine.executor.listener import Listener
 from engine.executor.rejected import rejection_record
+from engine.history import read_history
 from engine.log.partitioner import partition_of
 from engine.log.port import COMMANDS, EVENTS, REJECTIONS, Log, LogRecord, Record
 from engine.ports import Clock, Ids
@@ -408,18 +409,29 @@ class Term:
         return Heading(self._settings.source, correlation, traceparent, self._checkpointer.named)
 
     def _answer_ended(self, run_id: str, inputs: Sequence[Input]) -> None:
-        """Nothing changes an ended run: a start sent again is recognised, a cancellation is refused."""
+        """Nothing changes an ended run: what asks for it again is recognised, anything else is refused."""
         for position, given in enumerate(inputs):
             if not isinstance(given, Asked):
                 continue
-            if isinstance(given.command, CreateRun | StartRun):
-                self._recognise(given)
-                continue
-            reason = f"expected a run that goes on, but {run_id} has ended"
             if left := list(inputs[position + 1 :]):
                 self._inbox[run_id] = left
-            self._refuse(run_id, Refused(given, Rejection(RUN_ENDED, reason)))
+            if isinstance(given.command, CreateRun | StartRun):
+                self._pending[run_id] = _REJECTION
+                self._spawn(self._answer_again(given, given.command))
+            else:
+                reason = f"expected a run that goes on, but {run_id} has ended"
+                self._refuse(run_id, Refused(given, Rejection(RUN_ENDED, reason)))
             return
+
+    async def _answer_again(self, asked: Asked, command: CreateRun | StartRun) -> None:
+        """Answer a command that would make or start a run that has ended: only its history says what it was."""
+        history = await read_history(self._log, command.run)
+        rejection = asked_again(history[-1].after, command) if history else None
+        if rejection is not None:
+            await self._reject(asked.offset, command.run, asked.value, rejection, command, blocks=True)
+        else:
+            self._recognise(asked)
+            self._unblock(command.run)
 
     def _refuse(self, run_id: str, refused: Refused) -> None:
         """Put a refusal on the log; until that is acknowledged nothing else is decided about the run."""
@@ -443,9 +455,13 @@ class Term:
         if command is not None:
             self._listener.rejected(command, rejection)
         if blocks:
-            del self._pending[key]
-            self._due[key] = None
-            self._decide_due()
+            self._unblock(key)
+
+    def _unblock(self, run_id: str) -> None:
+        """Go on with a run whose refusal is on the log, or was none."""
+        del self._pending[run_id]
+        self._due[run_id] = None
+        self._decide_due()
 
     def _rejection(self, offset: int, key: str, value: bytes, rejection: Rejection, command: str | None) -> Record:
         settings = self._settings

@@ -166,9 +166,10 @@ async def test_the_same_id_with_another_body_is_refused_while_the_run_is_open(
     await log.close()
 
 
-async def test_after_the_end_neither_a_start_nor_a_create_changes_anything(tmp_path: Path) -> None:
+async def test_after_the_end_what_asks_again_changes_nothing_and_another_body_is_refused(tmp_path: Path) -> None:
     ids: dict[str, str] = {}
-    ((refused,), start) = documents("refused"), documents("")[0]
+    start = documents("")[0]
+    other = start | {"id": "another-body", "context": {}}
     create = {name: start[name] for name in ("format", "id", "run", "workflow")} | {"type": "run.create"}
     log = await EmbeddedLog.open(tmp_path, durability="process")
     async with EngineService.open(log) as engine:
@@ -176,9 +177,10 @@ async def test_after_the_end_neither_a_start_nor_a_create_changes_anything(tmp_p
         await send(log, fresh(start, ids))
         assert await ended(engine, *ids.values()) is RunStatus.SUCCESS
         before = await log.ends(EVENTS, 0)
-        for document in (start, start | {"context": {}}, create, refused):
+        for document in (start, create, other):
             await send(log, fresh(document, ids))
         record = await next_rejection(log)
-    assert record.headers["causationid"] == refused["id"], "the ones before it got no answer"
+    assert record.headers["causationid"] == other["id"], "the ones before it got no answer"
+    assert record.headers["code"] == "run_not_created"
     assert await log.ends(EVENTS, 0) == before
     await log.close()
