@@ -5,9 +5,32 @@ import pytest
 
 from tests.cli.conftest import ROOT
 
-COMMANDS = ("run", "start", "wait", "publish", "create", "cancel", "show", "runs", "validate", "doctor", "config", "executor")
+COMMANDS = (
+    "run",
+    "start",
+    "wait",
+    "publish",
+    "create",
+    "cancel",
+    "show",
+    "runs",
+    "validate",
+    "doctor",
+    "config",
+    "executor",
+)
 BELOW = ("topics plan", "topics apply")
-HEAVY = ("confluent_kafka", "pydantic", "pydantic_settings", "rocksdict", "jmespath", "yaml", "asyncio", "packaging", "engine.service")
+HEAVY = (
+    "confluent_kafka",
+    "pydantic",
+    "pydantic_settings",
+    "rocksdict",
+    "jmespath",
+    "yaml",
+    "asyncio",
+    "packaging",
+    "engine.service",
+)
 
 
 def python(*arguments: str) -> str:

@@ -10,6 +10,9 @@ import signal
 import stat
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,7 +24,7 @@ DEADLINE_SECONDS = 60
 _RUN_ID = "[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}"
 _DIFFERING = {
     _RUN_ID: "run",
-    r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(?:\.\d+\+\d\d:\d\d)?": r"\\d{4}-\\d\\d-\\d\\d[ T]\\d\\d:\\d\\d:\\d\\d[.\\d+:]*",
+    r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(?:,\d+|\.\d+\+\d\d:\d\d)?": r"\\d{4}-\\d\\d-\\d\\d[ T][\\d:]{8}[.,\\d+:]*",
     r"\d+(?:\.\d)? m?s\b": r"\\d+(?:\\.\\d)? m?s",
     r"[▏▎▍▌▋▊▉█▐▕ ]*[▏▎▍▌▋▊▉█▐▕][▏▎▍▌▋▊▉█▐▕ ]*": r"[▏▎▍▌▋▊▉█▐▕ ]+",
     r"python: \d+\.\d+\.\d+": r"python: \\d+\\.\\d+\\.\\d+",
@@ -47,6 +50,18 @@ class Step(NamedTuple):
     line: int
 
 
+@contextmanager
+def ending(process: "subprocess.Popen[str]") -> Iterator[None]:
+    """End a process with the context, and when it hangs, so that whoever reads what it prints goes on."""
+    timer = threading.Timer(2 * DEADLINE_SECONDS, process.kill)
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        process.kill()
+
+
 def steps(text: str, line: int) -> list[Step]:
     """Return the commands of a session that begins on a page's line."""
     found: list[Step] = []
@@ -65,16 +80,19 @@ class Session:
 
     Args:
         directory: Where the commands are run.
-        programs: A directory for the program `runline`.
+        programs: A directory for the programs `runline` and `python`.
+        places: Texts that the page shows, and what stands for them here, such as the address of a broker.
     """
 
-    def __init__(self, directory: Path, programs: Path) -> None:
+    def __init__(self, directory: Path, programs: Path, places: Mapping[str, str] | None = None) -> None:
         self._directory = directory
+        self._places = dict(places or {})
         self._runs: dict[str, str] = {}
         self._code = 0
-        program = programs / "runline"
-        program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m engine.cli "$@"\n', encoding="utf-8")
-        program.chmod(program.stat().st_mode | stat.S_IXUSR)
+        for name, command in (("runline", f'{sys.executable}" -m "engine.cli'), ("python", sys.executable)):
+            program = programs / name
+            program.write_text(f'#!/bin/sh\nexec "{command}" "$@"\n', encoding="utf-8")
+            program.chmod(program.stat().st_mode | stat.S_IXUSR)
         kept = {name: value for name, value in os.environ.items() if not name.startswith("RUNLINE_")}
         self._environment = {
             **kept,
@@ -87,9 +105,11 @@ class Session:
 
     def check(self, step: Step) -> None:
         """Run a command and compare what it prints with what is shown."""
-        command = step.command.replace("$?", str(self._code))
-        for shown, actual in self._runs.items():
-            command = command.replace(shown, actual)
+        command = self._command(step)
+        if command.startswith("export "):
+            name, _, value = command.removeprefix("export ").partition("=")
+            self._environment[name] = value
+            return
         done = subprocess.run(
             ["/bin/sh", "-c", command],
             cwd=self._directory,
@@ -103,8 +123,39 @@ class Session:
         )
         self._code = done.returncode if done.returncode >= 0 else 128 - done.returncode
         killed = "Killed\n" if self._code == 128 + signal.SIGKILL else ""
-        printed = [line.rstrip() for line in f"{done.stdout}{done.stderr}{killed}".splitlines()]
-        self.compare(step, "".join(f"{line}\n" for line in printed))
+        self._compare_printed(step, f"{done.stdout}{done.stderr}{killed}")
+
+    @contextmanager
+    def other_terminal(self, step: Step) -> Iterator[None]:
+        """Run a command; go on when it has printed what is shown, and stop it and compare at the end of the context."""
+        process = subprocess.Popen(
+            ["/bin/sh", "-c", f"exec {self._command(step)}"],
+            cwd=self._directory,
+            env=self._environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            encoding="utf-8",
+        )
+        with process, ending(process):
+            assert process.stdout is not None
+            printed = "".join(process.stdout.readline() for line in step.shown if line.strip() != "...")
+            yield
+            process.terminate()
+            printed += process.stdout.read()
+        self._compare_printed(step, printed)
+
+    def _command(self, step: Step) -> str:
+        command = step.command.replace("$?", str(self._code))
+        for shown, actual in {**self._runs, **self._places}.items():
+            command = command.replace(shown, actual)
+        return command
+
+    def _compare_printed(self, step: Step, printed: str) -> None:
+        for shown, actual in self._places.items():
+            printed = printed.replace(actual, shown)
+        self.compare(step, "".join(f"{line.rstrip()}\n" for line in printed.splitlines()))
 
     def compare(self, step: Step, printed: str) -> None:
         """Compare what was printed with what is shown, and learn which run is which."""

@@ -7,6 +7,8 @@ from typing import NamedTuple
 ROOT = Path(__file__).parents[2]
 WORKFLOWS = ROOT / "docs" / "workflows.md"
 COMMAND_LINE = ROOT / "docs" / "command-line.md"
+KAFKA = ROOT / "docs" / "kafka.md"
+README = ROOT / "README.md"
 
 _BLOCK = re.compile(
     r"(?:^<!-- (?P<mark>.*?) -->\n)?^```(?P<language>\w*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL

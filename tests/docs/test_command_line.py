@@ -1,7 +1,10 @@
 """The page about the command line shows what the command line does."""
 
 import asyncio
+import os
 import re
+import subprocess
+import sys
 import tomllib
 from dataclasses import fields
 from pathlib import Path
@@ -10,13 +13,16 @@ import orjson
 import pytest
 from cyclopts import App
 
+from engine.broker.cluster import ForeignCluster
 from engine.cli.app import invoke, make_app
+from engine.cli.broker import _print_address as print_address
 from engine.cli.exit_codes import OPERATING, RUN_FAILED, SIGNALLED, SUCCESS, USAGE
+from engine.cli.output import Output
 from engine.log.embedded import EmbeddedLog
 from engine.run import Run, RunError, Trace
 from engine.settings import Settings
-from tests.docs.console import Session, Step, steps
-from tests.docs.pages import COMMAND_LINE, blocks, marked, table, words, write_files
+from tests.docs.console import Session, Step, ending, steps
+from tests.docs.pages import COMMAND_LINE, KAFKA, ROOT, blocks, marked, table, words, write_files
 
 
 @pytest.fixture
@@ -37,7 +43,11 @@ def session(directory: Path, tmp_path: Path) -> Session:
 
 def commands() -> dict[str, App]:
     app = make_app()
-    return {name: app[name] for name in app if not name.startswith("-")}
+    found: dict[str, App] = {}
+    for name in (name for name in app if not name.startswith("-")):
+        below = {f"{name} {inner}": app[name][inner] for inner in app[name] if not inner.startswith("-")}
+        found |= below or {name: app[name]}
+    return found
 
 
 def options(command: App) -> set[str]:
@@ -53,9 +63,9 @@ def test_every_command_shown_prints_what_is_shown(session: Session) -> None:
 
 
 def test_every_command_is_shown_at_work() -> None:
-    shown = "\n".join(block.text for block in blocks(COMMAND_LINE, "console"))
-    used = set(re.findall(r"runline ([a-z]+)", shown))
-    assert set(commands()) <= used
+    shown = "\n".join(block.text for page in (COMMAND_LINE, KAFKA) for block in blocks(page, "console"))
+    for command in commands():
+        assert f"runline {command}" in shown
 
 
 def test_the_comparison_finds_what_differs(tmp_path: Path) -> None:
@@ -77,7 +87,7 @@ def test_the_comparison_finds_what_differs(tmp_path: Path) -> None:
 
 def test_the_table_of_commands_has_every_command_and_its_arguments() -> None:
     rows = table(COMMAND_LINE, "| command | what it does | executes nodes |")
-    shown = {re.split(r"[\s\[]", words(row[0])[0])[0] for row in rows}
+    shown = {re.split(r" [^a-z]", words(row[0])[0])[0] for row in rows}
     assert shown == set(commands())
 
 
@@ -102,8 +112,9 @@ def test_the_table_of_settings_has_every_setting_and_its_default() -> None:
     assert [row[0] for row in rows] == [f"`{name}`" for name in Settings.model_fields]
     for (_, argument, variable, given), (name, field) in zip(rows, Settings.model_fields.items(), strict=True):
         assert argument == f"`--{name.replace('_', '-')}`"
-        assert variable == f"`RUNLINE_{name.upper()}`"
-        assert given.strip("`") == ("none" if field.default is None else str(field.default))
+        assert variable == f"`RUNLINE_{name.upper()}{'_...' if name == 'kafka' else ''}`"
+        default = field.get_default(call_default_factory=True)
+        assert given.strip("`") == ("none" if default in (None, {}) else str(default))
 
 
 def test_the_settings_file_shown_is_one() -> None:
@@ -140,7 +151,7 @@ def test_the_keys_of_runs_and_traces_are_those_shown() -> None:
 
 
 def test_the_keys_of_every_document_are_those_shown(
-    directory: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    broker: str, directory: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(directory)
     monkeypatch.setenv("RUNLINE_DURABILITY", "process")
@@ -171,6 +182,9 @@ def test_the_keys_of_every_document_are_those_shown(
         "`validate`": [call("validate", "order.yaml"), (wrong := call("validate", "wrong.yaml"))],
         "`doctor`": [doctor := call("doctor")],
         "`config`": [config := call("config")],
+        "`topics plan`, `topics apply`": [plan := call("topics", "plan", "--data", f"kafka://{broker}/not-there")],
+        "`executor`, when it has stopped": [stopped_executor(*app)],
+        "`broker up`": [address_of(broker, capsys)],
         "every command that goes wrong": [error := call("show", "0")],
     }
     assert list(rows) == list(documents)
@@ -180,10 +194,36 @@ def test_the_keys_of_every_document_are_those_shown(
     assert keys(wrong["findings"]) == keys_shown("one of `findings`")
     assert keys(doctor["checks"]) == keys_shown("one of `checks`")
     assert keys(waited["left"]) == keys_shown("one of `left`")
+    assert keys(plan["steps"]) == keys_shown("one of `steps`")
     assert keys(error["error"]) == keys_shown("`error`")
     settings = config["settings"]
     assert isinstance(settings, dict)
     assert keys(settings["data"]) == keys_shown("one of `settings`")
+
+
+def address_of(bootstrap: str, capsys: pytest.CaptureFixture[str]) -> dict[str, object]:
+    """Return what `broker up` prints when the brokers answer."""
+    print_address(Output(as_json=True), ForeignCluster(bootstrap))
+    document: dict[str, object] = orjson.loads(capsys.readouterr().out)
+    return document
+
+
+def stopped_executor(*words: str) -> dict[str, object]:
+    """Run an executor until it works, stop it, and return the document that it printed."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "engine.cli", "executor", *words, "--json"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    with process, ending(process):
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert "Opening" in process.stderr.readline()
+        process.terminate()
+        document: dict[str, object] = orjson.loads(process.stdout.read())
+    return document
 
 
 def keys(found: object) -> set[str]:
