@@ -5,20 +5,36 @@ from collections.abc import Mapping
 from confluent_kafka import KafkaError, KafkaException, libversion, version
 from confluent_kafka.admin import AdminClient
 
+from engine.errors import LogError
 from engine.limits import KAFKA_ANSWER_SECONDS_MAX
-from engine.log.kafka.failures import from_exception
+from engine.log.kafka.failures import DENIED, from_exception, from_kafka
 from engine.log.kafka.location import KafkaLocation
 from engine.log.kafka.properties import ADMIN, CLIENT_LOGGER, merged
 
 
-def make_admin(location: KafkaLocation, properties: Mapping[str, str]) -> AdminClient:
+class Admin(AdminClient):
+    """An administrator's client that can say why it got no answer."""
+
+    def __init__(self, location: KafkaLocation, properties: Mapping[str, str]) -> None:
+        self._heard: list[KafkaError] = []
+        hearing: dict[str, object] = {**merged(ADMIN, location.brokers, properties), "error_cb": self._heard.append}
+        super().__init__(hearing, logger=CLIENT_LOGGER)  # type: ignore[arg-type]  # callbacks are properties too
+
+    def failure(self, exception: KafkaException, doing: str) -> LogError:
+        """Return our error for an exception; who is not let in hears of it beside the answer that does not come."""
+        self.poll(0)
+        denied = next((error for error in self._heard if error.code() in DENIED), None)
+        return from_exception(exception, doing) if denied is None else from_kafka(denied, doing)
+
+
+def make_admin(location: KafkaLocation, properties: Mapping[str, str]) -> Admin:
     """Return an administrator's client.
 
     Raises:
         LogError: A property is none that the client knows, or its value is wrong.
     """
     try:
-        return AdminClient(merged(ADMIN, location.brokers, properties), logger=CLIENT_LOGGER)
+        return Admin(location, properties)
     except KafkaException as exception:
         raise from_exception(exception, f"use Kafka at {location.brokers}") from exception
 
@@ -39,7 +55,7 @@ def count_brokers(location: KafkaLocation, properties: Mapping[str, str]) -> int
     try:
         return len(admin.list_topics(location.topic(""), timeout=KAFKA_ANSWER_SECONDS_MAX).brokers)
     except KafkaException as exception:
-        raise from_exception(exception, f"reach Kafka at {location.brokers}") from exception
+        raise admin.failure(exception, f"reach Kafka at {location.brokers}") from exception
 
 
 def count_members(location: KafkaLocation, properties: Mapping[str, str], group: str) -> int:

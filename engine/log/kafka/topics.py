@@ -6,7 +6,6 @@ from typing import Final, Literal, NamedTuple
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # its own list of public names is not complete
-    AdminClient,
     AlterConfigOpType,
     ConfigEntry,
     ConfigResource,
@@ -24,7 +23,7 @@ from engine.limits import (
     PARTITIONS_MAX,
 )
 from engine.log.errors import TopicsError
-from engine.log.kafka.admin import make_admin
+from engine.log.kafka.admin import Admin, make_admin
 from engine.log.kafka.failures import from_exception, from_kafka
 from engine.log.kafka.location import KafkaLocation
 from engine.log.place import PARTITIONED, check_partitions
@@ -194,7 +193,7 @@ def apply_topics(
     return plan
 
 
-def _await_topics(admin: AdminClient, location: KafkaLocation, partitions: int | None) -> None:
+def _await_topics(admin: Admin, location: KafkaLocation, partitions: int | None) -> None:
     """Wait until every broker that is asked knows what was done: the controller answers before they do."""
     until = time.monotonic() + KAFKA_ANSWER_SECONDS_MAX
     while (plan := _compare(location, *_look(admin, location), partitions, None)).steps:
@@ -216,7 +215,7 @@ def require_topics(location: KafkaLocation, properties: Mapping[str, str]) -> in
     return plan.partitions
 
 
-def _look(admin: AdminClient, location: KafkaLocation) -> tuple[dict[str, _Found], int]:
+def _look(admin: Admin, location: KafkaLocation) -> tuple[dict[str, _Found], int]:
     """Return the topics that are there, by our own names, and the number of brokers."""
     try:
         metadata = admin.list_topics(timeout=KAFKA_ANSWER_SECONDS_MAX)
@@ -228,7 +227,7 @@ def _look(admin: AdminClient, location: KafkaLocation) -> tuple[dict[str, _Found
         described = admin.describe_configs(resources, request_timeout=KAFKA_ANSWER_SECONDS_MAX) if resources else {}
         settings = {resource.name: future.result() for resource, future in described.items()}
     except KafkaException as exception:
-        raise from_exception(exception, f"look at the topics of {location}") from exception
+        raise admin.failure(exception, f"look at the topics of {location}") from exception
     found: dict[str, _Found] = {}
     for topic in there:
         name = location.topic(topic)

@@ -1,0 +1,152 @@
+"""Topics that are not as the log needs them are refused by name, before anything is written."""
+
+import asyncio
+import logging
+from collections.abc import Iterator
+
+import pytest
+from confluent_kafka.admin import (  # type: ignore[attr-defined]  # its own list of public names is not complete
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    NewTopic,
+    ResourceType,
+)
+
+from engine import EngineService, Registry
+from engine.broker import Cluster
+from engine.broker.jvm import JvmCluster
+from engine.errors import LogError
+from engine.log.errors import TopicsError
+from engine.log.kafka import KafkaLocation
+from engine.log.port import COMMANDS, EVENTS, REJECTIONS, TOPICS, WORKFLOWS
+from tests.kafka.engines import eventually, executor
+from tests.support.engines import executor_of
+from tests.support.logs import new_location
+from tests.support.workflows import registry
+
+SECONDS = 20
+
+
+async def replace(location: KafkaLocation, topic: str, partitions: int = 0) -> None:
+    """Delete a topic, and create it with so many partitions, if any."""
+    admin = AdminClient({"bootstrap.servers": location.brokers})
+    name = location.topic(topic)
+    (future,) = admin.delete_topics([name], operation_timeout=SECONDS).values()
+    await asyncio.to_thread(future.result, SECONDS)
+    if partitions:
+        (future,) = admin.create_topics([NewTopic(name, partitions, 1)]).values()
+        await asyncio.to_thread(future.result, SECONDS)
+
+
+async def set_topic(location: KafkaLocation, topic: str, **settings: str) -> None:
+    entries = [
+        ConfigEntry(name.replace("_", "."), value, incremental_operation=AlterConfigOpType.SET)
+        for name, value in settings.items()
+    ]
+    resource = ConfigResource(ResourceType.TOPIC, location.topic(topic), incremental_configs=entries)
+    admin = AdminClient({"bootstrap.servers": location.brokers})
+    (future,) = admin.incremental_alter_configs([resource]).values()
+    await asyncio.to_thread(future.result, SECONDS)
+
+
+async def refusal(location: KafkaLocation) -> str:
+    with pytest.raises(TopicsError) as caught:
+        async with EngineService.open(str(location), Registry()):
+            pass
+    assert caught.value.hint
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("topic", TOPICS)
+async def test_a_missing_topic_is_named(broker: str, topic: str) -> None:
+    location = await new_location(broker)
+    await replace(location, topic)
+    assert f"create {location.topic(topic)}:" in await refusal(location)
+
+
+async def test_numbers_of_partitions_that_differ_are_refused_for_people_to_decide(broker: str) -> None:
+    location = await new_location(broker, 2)
+    name = location.topic(COMMANDS)
+    await replace(location, COMMANDS, 3)
+    assert f"refuse {name}: expected 2 partitions, but it has 3" in await refusal(location)
+
+
+@pytest.mark.parametrize(
+    ("topic", "setting", "value", "expected"),
+    [
+        (EVENTS, "cleanup_policy", "compact", "cleanup.policy=delete, but it is compact: compaction would keep one"),
+        (EVENTS, "cleanup_policy", "compact,delete", "cleanup.policy=delete, but it is compact,delete"),
+        (EVENTS, "retention_ms", "604800000", "retention.ms=-1, but it is 604800000: the history is the truth"),
+        (EVENTS, "retention_bytes", "1000000", "retention.bytes=-1, but it is 1000000: the history is the truth"),
+        (EVENTS, "max_message_bytes", "500000", "max.message.bytes=1040000, but it is 500000: the largest record"),
+        (COMMANDS, "retention_ms", "3600000", "(at least 86400000), but it is 3600000: what is not decided yet"),
+        (COMMANDS, "cleanup_policy", "compact", "cleanup.policy=delete, but it is compact: two commands"),
+        (COMMANDS, "message_timestamp_type", "CreateTime", "LogAppendTime, but it is CreateTime: only the brokers'"),
+        (REJECTIONS, "retention_ms", "1000", "(at least 86400000), but it is 1000"),
+        (WORKFLOWS, "cleanup_policy", "delete", "cleanup.policy=compact, but it is delete: every published version"),
+    ],
+)
+async def test_a_setting_that_would_break_a_promise_is_refused_with_the_reason(
+    broker: str, topic: str, setting: str, value: str, expected: str
+) -> None:
+    location = await new_location(broker)
+    await set_topic(location, topic, **{setting: value})
+    text = await refusal(location)
+    assert f"change {location.topic(topic)}: " in text
+    assert expected in text
+
+
+async def test_a_topic_that_is_deleted_under_an_executor_is_trouble_with_its_name(
+    broker: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    location = await new_location(broker)
+    with caplog.at_level(logging.ERROR):
+        # A topic that the brokers do not know may be new to them, so the client waits for some time, usually 30 s.
+        async with executor(location, registry(), **{"topic.metadata.propagation.max.ms": "500"}) as engine:
+            await eventually(lambda: executor_of(engine).owned == (0,), "the partition is taken over")
+            await replace(location, EVENTS)
+            await eventually(lambda: location.topic(EVENTS) in engine.trouble, "trouble with the topic's name")
+            print(engine.trouble)
+    assert location.topic(EVENTS) in caplog.text
+
+
+@pytest.fixture(scope="module")
+def guarded() -> Iterator[Cluster]:
+    """Yield a broker that wants a name and a password from its clients on a second port."""
+    jaas = 'org.apache.kafka.common.security.plain.PlainLoginModule required user_runline="right";'
+    settings = {
+        "listeners": "PLAINTEXT://127.0.0.1:29410,SASL_PLAINTEXT://127.0.0.1:29411,CONTROLLER://127.0.0.1:29412",
+        "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT",
+        "sasl.enabled.mechanisms": "PLAIN",
+        "listener.name.sasl_plaintext.plain.sasl.jaas.config": jaas,
+        "controller.quorum.voters": "1@127.0.0.1:29412",
+    }
+    with JvmCluster(port=29410, settings=settings) as cluster:
+        yield cluster
+
+
+def credentials(password: str) -> dict[str, str]:
+    return {
+        "security.protocol": "SASL_PLAINTEXT",
+        "sasl.mechanism": "PLAIN",
+        "sasl.username": "runline",
+        "sasl.password": password,
+    }
+
+
+async def test_wrong_credentials_are_said_to_be_wrong_and_never_shown(
+    guarded: Cluster, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("engine.log.kafka.topics.KAFKA_ANSWER_SECONDS_MAX", 3)
+    there = await new_location(guarded.bootstrap)
+    location = KafkaLocation("127.0.0.1:29411", there.prefix)
+    with pytest.raises(LogError) as caught:
+        async with EngineService.open(str(location), Registry(), kafka_properties=credentials("wr0ng-secret")):
+            pass
+    print(caught.value)
+    assert "Look at the security properties" in str(caught.value)
+    assert "wr0ng-secret" not in str(caught.value) + caplog.text
+    async with EngineService.open(str(location), Registry(), kafka_properties=credentials("right")) as engine:
+        assert engine.trouble == ""
