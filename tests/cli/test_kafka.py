@@ -165,7 +165,8 @@ def test_a_run_of_an_executor_that_is_killed_goes_on_in_another(
     second = spawn("executor", "--app", APP)
     started = finish(starting)
     assert started.code == 0, started.err
-    assert ledger.read_text().splitlines()[0] == f"{run_id}.2 1"
+    # Whether the first attempt came as far as the ledger is up to the kill.
+    assert ledger.read_text().splitlines()[-1] == f"{run_id}.2 2"
     assert stop(second).code == 0
 
 
