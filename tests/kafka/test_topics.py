@@ -17,14 +17,16 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # its own lis
 from engine import EngineService, Registry
 from engine.broker import Cluster
 from engine.broker.jvm import JvmCluster
+from engine.core.commands import encode
 from engine.errors import LogError
 from engine.log.errors import TopicsError
 from engine.log.kafka import KafkaLocation
 from engine.log.port import COMMANDS, EVENTS, REJECTIONS, TOPICS, WORKFLOWS
-from tests.kafka.engines import eventually, executor
+from tests.kafka.engines import eventually, executor, start_of
+from tests.kafka.foreign import Foreign
 from tests.support.engines import executor_of
 from tests.support.logs import new_location
-from tests.support.workflows import registry
+from tests.support.workflows import END, chain, code, registry
 
 SECONDS = 20
 
@@ -105,8 +107,11 @@ async def test_a_topic_that_is_deleted_under_an_executor_is_trouble_with_its_nam
     with caplog.at_level(logging.ERROR):
         # A topic that the brokers do not know may be new to them, so the client waits for some time, usually 30 s.
         async with executor(location, registry(), **{"topic.metadata.propagation.max.ms": "500"}) as engine:
+            await engine.publish_workflow(chain(code("a", "add"), END))
             await eventually(lambda: executor_of(engine).owned == (0,), "the partition is taken over")
             await replace(location, EVENTS)
+            with Foreign(location) as foreign:
+                foreign.put(COMMANDS, encode(start_of("chain").model_copy(update={"id": "c1"})))
             await eventually(lambda: location.topic(EVENTS) in engine.trouble, "trouble with the topic's name")
             print(engine.trouble)
     assert location.topic(EVENTS) in caplog.text
