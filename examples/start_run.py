@@ -77,6 +77,7 @@ class Topics:
         # The client wants a group's name even where it joins none.
         settings = {"group.id": "none", "enable.auto.commit": False, "auto.offset.reset": "error"}
         settings["reconnect.backoff.ms"] = 1000  # the client prints a line each time
+        settings["fetch.wait.max.ms"] = 50  # reading at another place waits for the fetch that is under way
         self._consumer = Consumer({"bootstrap.servers": brokers, **settings})
 
     def positions(self, topic: str, milliseconds: int = OFFSET_END) -> list[int]:

@@ -45,7 +45,7 @@ async def run_program(command: Sequence[str], given: bytes = b"", directory: Pat
 
 def console_producer() -> list[str]:
     """Return the words that start the Java console producer: Kafka's own jar for it, beside those of the broker."""
-    java, *options, path = java_command()
+    java, *options, path = java_command(short_lived=True)
     jar = MavenContext().project("org.apache.kafka", "kafka-tools").at_version(KAFKA_VERSION).artifact().resolve()
     return [java, *options, f"{path}{os.pathsep}{jar}", "org.apache.kafka.tools.ConsoleProducer"]
 
