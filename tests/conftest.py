@@ -17,5 +17,5 @@ def broker() -> Iterator[str]:
 @pytest.fixture(scope="module")
 def three_brokers() -> Iterator[Cluster]:
     """Return three brokers that hold all data three times; a test may kill, pause and restart them."""
-    with start_broker(3) as cluster:
+    with start_broker(3, short_lived=True) as cluster:
         yield cluster

@@ -66,7 +66,7 @@ def environment(node: int, nodes: int, port: int, cluster_id: str, more: Mapping
         "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,INTERNAL:PLAINTEXT,PLAINTEXT:PLAINTEXT",
         "inter.broker.listener.name": "INTERNAL",
         "controller.listener.names": "CONTROLLER",
-        "log.dirs": "/tmp/kraft-combined-logs",  # noqa: S108 - the container's own, kept as long as the container
+        "log.dirs": "/var/lib/kafka/data",
         **common_settings(nodes),
         **more,
     }
@@ -79,7 +79,7 @@ def environment(node: int, nodes: int, port: int, cluster_id: str, more: Mapping
 
 def variable(name: str) -> str:
     """Return the environment variable by which the image knows a setting of Kafka."""
-    return "KAFKA_" + name.replace("-", "___").replace("_", "__").replace(".", "_").upper()
+    return "KAFKA_" + name.replace("_", "__").replace("-", "___").replace(".", "_").upper()
 
 
 class DockerCluster(Cluster):

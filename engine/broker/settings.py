@@ -16,6 +16,21 @@ rootLogger.appenderRef.out.ref = out
 """
 """What a node writes to its log."""
 
+QUICK: Final = {
+    # The broker's own topics are made at the first use: one partition is made sooner than fifty.
+    "offsets.topic.num.partitions": "1",
+    "transaction.state.log.num.partitions": "1",
+    "share.coordinator.state.topic.num.partitions": "1",
+    # Tests may notice a dead member of a group soon.
+    "group.min.session.timeout.ms": "500",
+    "group.consumer.min.session.timeout.ms": "500",
+    "group.consumer.min.heartbeat.interval.ms": "100",
+    # A dead node is noticed within seconds; it may come back only then.
+    "broker.session.timeout.ms": "3000",
+    "broker.heartbeat.interval.ms": "500",
+}
+"""What makes tests short, and what a broker of longer life leaves as it is."""
+
 
 class Address(NamedTuple):
     """The ports of a node on the loopback interface: for clients, and for the other nodes' controllers."""
@@ -60,20 +75,10 @@ def common_settings(nodes: int) -> dict[str, str]:
         "transaction.state.log.min.isr": in_sync,
         "share.coordinator.state.topic.replication.factor": copies,
         "share.coordinator.state.topic.min.isr": in_sync,
-        # The broker's own topics are made at the first use: one partition is made sooner than fifty.
-        "offsets.topic.num.partitions": "1",
-        "transaction.state.log.num.partitions": "1",
-        "share.coordinator.state.topic.num.partitions": "1",
         # A topic that nobody made by name is a mistake.
         "auto.create.topics.enable": "false",
-        # Groups form at once, and tests may notice a dead member soon.
         "group.initial.rebalance.delay.ms": "0",
-        "group.min.session.timeout.ms": "500",
-        "group.consumer.min.session.timeout.ms": "500",
-        "group.consumer.min.heartbeat.interval.ms": "100",
-        # A dead node is noticed within seconds; it may come back only then.
-        "broker.session.timeout.ms": "3000",
-        "broker.heartbeat.interval.ms": "500",
+        **QUICK,
     }
 
 
