@@ -43,7 +43,7 @@ async def test_an_executor_killed_at_any_point_leaves_nothing_undone_nothing_dou
                 print(f"{time.monotonic() - begun:.1f} s: {point.name}, the {count}. time")
                 victim = workers.start((signal.SIGKILL, point, count))
                 if point in ANOTHER:
-                    await workers.ready(victim)
+                    await workers.owning(victim)
                     other = workers.start()
                     await workers.gone(victim, -signal.SIGKILL)
                     other.terminate()

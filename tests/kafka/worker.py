@@ -43,6 +43,8 @@ class Fate:
 
     def reached(self, point: Point) -> None:
         """Meet it, if this is the place."""
+        if point is Point.ASSIGNED:
+            note("assigned", os.getpid())
         if point is not self._point:
             return
         self._left -= 1

@@ -49,6 +49,9 @@ class Workers(AbstractContextManager["Workers"]):
     async def ready(self, process: "subprocess.Popen[bytes]") -> None:
         await eventually(lambda: f"ready {process.pid}" in self.lines(), "the executor begins")
 
+    async def owning(self, process: "subprocess.Popen[bytes]") -> None:
+        await eventually(lambda: f"assigned {process.pid}" in self.lines(), "the executor owns partitions")
+
     async def gone(self, process: "subprocess.Popen[bytes]", code: int) -> None:
         await eventually(lambda: process.poll() is not None, f"the end of an executor with {code}")
         assert process.returncode == code
@@ -81,7 +84,8 @@ class Load:
     """Runs that are started all the time, besides commands that are wrong.
 
     Attributes:
-        acknowledged: The runs whose start was acknowledged.
+        acknowledged: The runs whose start an executor has acknowledged.
+        sent: The runs whose start the brokers have acknowledged.
         wrong: The offsets of `commands` of partition 0 at which there is no command.
     """
 
@@ -92,6 +96,7 @@ class Load:
         self._ending = False
         self._tasks: list[asyncio.Task[None]] = []
         self.acknowledged: list[str] = []
+        self.sent: list[str] = []
         self.wrong: list[int] = []
 
     def begin(self, starters: int) -> None:
@@ -104,19 +109,19 @@ class Load:
         async with asyncio.timeout(SECONDS):
             await asyncio.gather(*self._tasks)
         begun = time.monotonic()
-        while open_runs := self.acknowledged_but_not_ended(await everything(log)):
+        while open_runs := self.open_in(await everything(log)):
             assert time.monotonic() < begun + SECONDS, f"not ended after {SECONDS} s: {open_runs}"
         for run_id in self.acknowledged[-FEW:]:
             run = await self._engine.wait_for_workflow_run(run_id, timeout=SECONDS)
             assert run.run_status is RunStatus.SUCCESS, run
 
-    def acknowledged_but_not_ended(self, partitions: Sequence[Sequence[LogRecord]]) -> set[str]:
+    def open_in(self, partitions: Sequence[Sequence[LogRecord]]) -> set[str]:
         ended: set[str] = set()
         for records in partitions:
             for run, commits in accepted_commits(records).items():
                 if commits[-1]["events"][-1]["type"] in TERMINAL:  # type: ignore[index]  # JSON
                     ended.add(run)
-        return set(self.acknowledged) - ended
+        return {*self.acknowledged, *self.sent} - ended
 
     async def _start_runs(self) -> None:
         while not self._ending:
@@ -131,7 +136,7 @@ class Load:
             command = start_of("killed")
             wrong = (partition_of(command.run, self._partitions) + 1) % self._partitions
             await asyncio.to_thread(self._foreign.put, COMMANDS, encode(command), key=command.run, partition=wrong)
-            self.acknowledged.append(command.run)
+            self.sent.append(command.run)
             await asyncio.sleep(PAUSE_SECONDS)
 
 
@@ -151,13 +156,15 @@ async def check(log: KafkaLog, load: Load, effects: Sequence[Effect]) -> list[li
     """Check the promises on what stands on the broker, and return its events, partition by partition."""
     found = await everything(log)
     for partition, records in enumerate(found):
-        mine = {run for run in load.acknowledged if partition_of(run, log.partitions) == partition}
+        mine = {run for run in (*load.acknowledged, *load.sent) if partition_of(run, log.partitions) == partition}
         done = [effect for effect in effects if partition_of(effect.run, log.partitions) == partition]
         assert check_runs(records, mine, done) == []
         assert mine == accepted_commits(records).keys()
     rejected = [int(record.headers["offset"]) for record in await read_all(log, REJECTIONS)]
     assert set(rejected) == set(load.wrong)
-    print(f"{len(load.acknowledged)} runs, {len(load.wrong)} wrong commands, {len(rejected)} rejections")
+    print(
+        f"{len(load.acknowledged) + len(load.sent)} runs, {len(load.wrong)} wrong commands, {len(rejected)} rejections"
+    )
     return found
 
 

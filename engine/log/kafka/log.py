@@ -4,15 +4,15 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 
-from confluent_kafka import KafkaError
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
 
 from engine.errors import ClosedError, LogError
-from engine.log.kafka.failures import DENIED
+from engine.log.kafka.failures import DENIED, from_exception
 from engine.log.kafka.fetcher import Fetchers
 from engine.log.kafka.lane import Lane
 from engine.log.kafka.location import KafkaLocation
 from engine.log.kafka.member import KafkaMember
-from engine.log.kafka.properties import FETCHER, FOLLOWER, MEMBER, PRODUCER, merged, refused
+from engine.log.kafka.properties import CLIENT_LOGGER, FETCHER, FOLLOWER, MEMBER, PRODUCER, merged, refused
 from engine.log.kafka.reader import KafkaReader
 from engine.log.kafka.sender import Sender
 from engine.log.kafka.topics import require_topics
@@ -60,6 +60,8 @@ class KafkaLog:
                 f"expected only properties that the log does not set itself, but found {', '.join(ours)}.",
                 hint="Leave them out.",
             )
+        if given:
+            await asyncio.to_thread(_try_properties, location, given)
         partitions = await asyncio.to_thread(require_topics, location, given)
         return cls(location, partitions, given)
 
@@ -191,3 +193,19 @@ class KafkaLog:
         if self._trouble:
             _LOGGER.warning("Kafka at %s answers again", self._location.brokers)
             self._trouble = ""
+
+
+def _try_properties(location: KafkaLocation, given: Mapping[str, str]) -> None:
+    """Make clients with the user's properties: wrong ones should be heard of now, not when a group is joined.
+
+    Raises:
+        LogError: A property is none that the client knows, or its value is wrong.
+    """
+    try:
+        Producer(merged(PRODUCER, location.brokers, given), logger=CLIENT_LOGGER)
+        member = Consumer(
+            {**merged(MEMBER, location.brokers, given), "group.id": location.prefix}, logger=CLIENT_LOGGER
+        )
+        member.close()
+    except KafkaException as exception:
+        raise from_exception(exception, f"use Kafka at {location.brokers}") from exception
