@@ -64,12 +64,12 @@ class Cluster(ABC):
     def close(self) -> None:
         """End what was started here; once more does nothing."""
 
-    def no_such(self, node: int) -> BrokerError:
+    def _no_such(self, node: int) -> BrokerError:
         """Return what is wrong with the number of a node."""
         there = ", ".join(map(str, self.nodes)) or f"none, because {self.bootstrap} is {self.place}"
         return BrokerError(f"Expected the number of a node, which are {there}; found {node}.")
 
-    def dead(self, node: int) -> BrokerError:
+    def _dead(self, node: int) -> BrokerError:
         """Return what is wrong with asking something of a dead node."""
         return BrokerError(f"Expected node {node} to live, but it is dead.", hint="Restart it first.")
 
@@ -96,19 +96,19 @@ class ForeignCluster(Cluster):
 
     def kill(self, node: int) -> None:
         """Refuse it."""
-        raise self.no_such(node)
+        raise self._no_such(node)
 
     def restart(self, node: int) -> None:
         """Refuse it."""
-        raise self.no_such(node)
+        raise self._no_such(node)
 
     def pause(self, node: int) -> None:
         """Refuse it."""
-        raise self.no_such(node)
+        raise self._no_such(node)
 
     def resume(self, node: int) -> None:
         """Refuse it."""
-        raise self.no_such(node)
+        raise self._no_such(node)
 
     def check(self) -> None:
         """Do nothing: its owner looks after it."""

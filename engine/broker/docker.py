@@ -172,7 +172,7 @@ class DockerCluster(Cluster):
 
     def _container(self, node: int) -> "DockerContainer":
         if node not in self._containers:
-            raise self.no_such(node)
+            raise self._no_such(node)
         return self._containers[node]
 
     def _status(self, node: int) -> str:
@@ -182,7 +182,7 @@ class DockerCluster(Cluster):
 
     def _living(self, node: int) -> "DockerContainer":
         if self._status(node) not in {"running", "paused"}:
-            raise self.dead(node)
+            raise self._dead(node)
         return self._container(node)
 
     def _check(self, node: int) -> str:

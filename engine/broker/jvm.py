@@ -101,13 +101,13 @@ class JvmCluster(Cluster):
 
     def _node(self, number: int) -> Node:
         if number not in self._nodes:
-            raise self.no_such(number)
+            raise self._no_such(number)
         return self._nodes[number]
 
     def _living(self, number: int) -> Node:
         node = self._node(number)
         if not node.alive:
-            raise self.dead(number)
+            raise self._dead(number)
         return node
 
     def _start(self, port: int | None) -> None:

@@ -40,17 +40,25 @@ def up(
         The port of the first node, the others have the following ones; else free ones.
     """
     output = options.output()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # both stop it, in order
     output.line(f"Starting {nodes} node{'s' if nodes > 1 else ''}; what it takes is downloaded the first time.")
-    with start_broker(nodes, directory=directory, port=port) as cluster:
-        _print_address(output, cluster)
-        try:
-            while True:
-                cluster.check()
-                time.sleep(_CHECK_SECONDS)
-        except KeyboardInterrupt:
-            output.line("Stopping.")
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: in order
+    try:
+        with start_broker(nodes, directory=directory, port=port) as cluster:
+            _stay(output, cluster)
+    finally:
+        signal.signal(signal.SIGTERM, before)
     return SUCCESS
+
+
+def _stay(output: Output, cluster: Cluster) -> None:
+    """Say where the brokers are, and stay until the command is stopped or a node dies."""
+    try:
+        _print_address(output, cluster)
+        while True:
+            cluster.check()
+            time.sleep(_CHECK_SECONDS)
+    except KeyboardInterrupt:
+        output.line("Stopping.")
 
 
 def _print_address(output: Output, cluster: Cluster) -> None:
