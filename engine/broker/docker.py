@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Final
 from engine.broker.cluster import Cluster
 from engine.broker.errors import BrokerError
 from engine.broker.identity import new_cluster_id
-from engine.broker.java import KAFKA_VERSION, SHORT_LIVED
+from engine.broker.jars import KAFKA_VERSION
+from engine.broker.java import SHORT_LIVED
 from engine.broker.node import last_lines
 from engine.broker.ports import HOST, consecutive_ports, free_ports
 from engine.broker.ready import await_nodes

