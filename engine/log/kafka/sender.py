@@ -104,7 +104,9 @@ class Sender:
         except UnicodeEncodeError:
             check_record(topic, record)
             raise
-        if len(value) + 4 * len(key) + sum(map(_bytes, encoded)) > RECORD_BYTES_MAX:
+        # A character has at most four bytes; only what may be too large is counted exactly.
+        characters = len(key) + sum(map(len, headers)) + sum(map(len, headers.values()))
+        if len(value) + 4 * characters > RECORD_BYTES_MAX:
             check_record(topic, record)
         try:
             producer.produce(topic, value, key, partition, on_delivery=reported, headers=encoded)
@@ -182,12 +184,6 @@ class Sender:
 
 _CLOSE_SECONDS = 5.0
 """How long closing waits for what is on its way."""
-
-
-def _bytes(header: tuple[str, str | bytes | None]) -> int:
-    # At least as many as there are: four for each character of a name.
-    name, data = header
-    return 4 * len(name) + len(data or b"")
 
 
 def _is_fatal(exception: KafkaException) -> bool:
