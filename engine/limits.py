@@ -69,6 +69,8 @@ NODES_RUNNING_MAX: Final = 64
 FENCE_RETRY_SECONDS_MIN: Final = 0.05
 FENCE_RETRY_SECONDS_MAX: Final = 30.0
 """Bounds of the random, growing delay before a partition is fenced again."""
+CREATED_RUNS_KEPT_MAX: Final = 10_000
+"""Created runs of a partition that a process remembers until they are started, so that it need not look for them."""
 REVOKE_SECONDS: Final = 2.0
 """How long a partition that goes to another executor is waited for until what was sent has been read back."""
 PROGRESS_STALL_SECONDS: Final = 1.0

@@ -11,7 +11,7 @@ from engine.core.view import Accepted, View
 from engine.errors import ClosedError, RunlineError
 from engine.executor.beginning import begin
 from engine.history import read_history
-from engine.limits import FENCE_RETRY_SECONDS_MAX, FENCE_RETRY_SECONDS_MIN
+from engine.limits import CREATED_RUNS_KEPT_MAX, FENCE_RETRY_SECONDS_MAX, FENCE_RETRY_SECONDS_MIN
 from engine.log.port import EVENTS, Log, LogRecord
 
 _LOGGER = logging.getLogger("runline.runs")
@@ -52,6 +52,8 @@ class Tail:
         self._followed: dict[str, _Followed] = {}
         self._view = View()
         self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        # Runs that were created here and wait for their start: whoever starts them need not read what lies before.
+        self._created: dict[str, _Followed] = {}
         self._loads: set[asyncio.Task[None]] = set()
         self._beginnings = 0
         self._task = asyncio.create_task(self._run())
@@ -63,6 +65,8 @@ class Tail:
             LogError: The log cannot be read.
         """
         followed = self._followed.get(run_id)
+        if followed is None and (followed := self._created.pop(run_id, None)) is not None:
+            self._followed[run_id] = followed
         if followed is None:
             followed = self._followed[run_id] = _Followed()
             if not new:
@@ -90,6 +94,11 @@ class Tail:
         followed.count -= 1
         if not followed.count:
             del self._followed[run_id]
+            state = followed.outline.state
+            if state is not None and state.status is RunStatus.CREATED:
+                self._created[run_id] = followed
+                if len(self._created) > CREATED_RUNS_KEPT_MAX:
+                    del self._created[next(iter(self._created))]
 
     def state(self, run_id: str) -> RunState | None:
         """Return a run's whole state if it is known here: it has ended, does not run yet, or nobody changed it."""
@@ -147,6 +156,7 @@ class Tail:
 
     async def _begin(self) -> None:
         """Fold the partition from its last checkpoint to its end."""
+        self._created.clear()
         self._view = (await begin(self._log, self._partition)).view
         end = (await self._log.ends(EVENTS, self._partition)).end
         self._reader = self._log.reader(EVENTS, self._partition, self._view.position)
@@ -178,6 +188,7 @@ class Tail:
         view.runs.pop(run_id, None)
         followed = self._followed.get(run_id)
         if followed is None:
+            self._created.pop(run_id, None)
             return
         if view.epoch is not None and headers.get("epoch") == view.epoch:
             if followed.known is None or followed.known.done():

@@ -19,9 +19,9 @@ from tests.kafka.engines import QUICK, SECONDS, eventually, read_all
 from tests.support.logs import new_location
 from tests.support.workflows import END, chain, code
 
-AWAY_SECONDS = 8
+AWAY_SECONDS = 5
 """Longer than a record may be on its way, so that its outcome is unknown."""
-ON_ITS_WAY_MILLISECONDS = "3000"
+ON_ITS_WAY_MILLISECONDS = "2000"
 STARTERS = 4
 PAUSE_SECONDS = 0.03
 
@@ -58,7 +58,7 @@ async def test_work_goes_on_by_itself_when_a_broker_that_was_away_is_back(
         await asyncio.sleep(PAUSE_SECONDS)
         context.set("done", call.attempt)
 
-    properties = {**QUICK, "message.timeout.ms": ON_ITS_WAY_MILLISECONDS, "socket.timeout.ms": "2000"}
+    properties = {**QUICK, "message.timeout.ms": ON_ITS_WAY_MILLISECONDS, "socket.timeout.ms": "1000"}
     async with EngineService.open(str(location), registry, executor=True, kafka_properties=properties) as engine:
         await engine.publish_workflow(chain(code("a", "effect"), code("b", "effect"), END))
         load = _Load(engine)
