@@ -5,6 +5,8 @@ from typing import Final
 from engine.broker.errors import BrokerError
 from engine.broker.jars import KAFKA_VERSION, kafka_jars
 
+__all__ = ["KAFKA_VERSION", "SHORT_LIVED", "java_command"]
+
 SHORT_LIVED: Final = "-XX:TieredStopAtLevel=1"
 """Lets Java compile only once, quickly."""
 
