@@ -44,6 +44,15 @@ DENIED: Final = frozenset(
         KafkaError.CLUSTER_AUTHORIZATION_FAILED,
     }
 )
+MOVED: Final = frozenset(
+    {
+        KafkaError.NOT_LEADER_FOR_PARTITION,
+        KafkaError.LEADER_NOT_AVAILABLE,
+        KafkaError.FENCED_LEADER_EPOCH,
+        KafkaError.UNKNOWN_LEADER_EPOCH,
+    }
+)
+"""The partition has another leader than this client knows of: one that asks anew finds it."""
 UNREADABLE: Final = frozenset(
     {
         KafkaError._BAD_MSG,  # noqa: SLF001 - the library's public names of local errors
@@ -83,3 +92,9 @@ def from_exception(error: KafkaException, doing: str) -> LogError:
     if isinstance(cause, KafkaError):
         return from_kafka(cause, doing)
     return LogError(f"expected to {doing}, but {error}.")
+
+
+def is_moved(exception: KafkaException) -> bool:
+    """Return whether another client would find what this one looked for in the wrong place."""
+    cause = exception.args[0] if exception.args else None
+    return isinstance(cause, KafkaError) and cause.code() in MOVED

@@ -12,7 +12,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from engine.errors import ClosedError
 from engine.limits import KAFKA_ANSWER_SECONDS_MAX, KAFKA_FETCHERS_MAX, KAFKA_READ_SECONDS_MAX, READ_RECORDS_MAX
 from engine.log.errors import LogUnreachableError
-from engine.log.kafka.failures import UNREADABLE, from_exception, from_kafka
+from engine.log.kafka.failures import UNREADABLE, from_exception, from_kafka, is_moved
 from engine.log.kafka.messages import first_of_batch, log_record
 from engine.log.kafka.obstacle import Obstacle
 from engine.log.kafka.properties import CLIENT_LOGGER, Property
@@ -85,24 +85,36 @@ class Fetchers:
         try:
             return self._idle.get_nowait()
         except Empty:
-            return Consumer(self._properties, logger=CLIENT_LOGGER)
+            return self._make()
+
+    def _make(self) -> Consumer:
+        return Consumer(self._properties, logger=CLIENT_LOGGER)
+
+    def _use(self, consumer: Consumer, use: Callable[[Consumer], T]) -> T:
+        try:
+            found = use(consumer)
+        except BaseException:
+            consumer.close()
+            raise
+        self._idle.put(consumer)
+        return found
 
     async def _with(self, doing: str, use: Callable[[Consumer], T]) -> T:
         if self._closed:
             raise ClosedError("the log was closed.")
 
         def work() -> T:
-            consumer = self._take()
             try:
-                found = use(consumer)
+                return self._use(self._take(), use)
             except KafkaException as exception:
-                consumer.close()
-                raise from_exception(exception, doing) from exception
-            except BaseException:
-                consumer.close()
-                raise
-            self._idle.put(consumer)
-            return found
+                failure = exception
+            if is_moved(failure):
+                # Consumers that waited know the old leader; a new one asks where the partition is.
+                try:
+                    return self._use(self._make(), use)
+                except KafkaException as exception:
+                    failure = exception
+            raise from_exception(failure, doing) from failure
 
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
