@@ -66,6 +66,8 @@ WINDOW_SECONDS: Final = 3_600.0
 # Execution.
 NODES_RUNNING_MAX: Final = 64
 """Nodes that one executor runs at once unless it is told otherwise."""
+PATIENT_FROM: Final = 5
+"""Proposals, or waiting callers, of one process from which on their records wait a moment for each other."""
 FENCE_RETRY_SECONDS_MIN: Final = 0.05
 FENCE_RETRY_SECONDS_MAX: Final = 30.0
 """Bounds of the random, growing delay before a partition is fenced again."""
@@ -110,6 +112,8 @@ DISK_FREE_BYTES_MIN: Final = 256 * 1024 * 1024
 # Kafka.
 KAFKA_WRITE_SECONDS_MAX: Final = 30.0
 """How long a record may be on its way to the brokers before its outcome counts as unknown."""
+KAFKA_GATHER_MS: Final = 1.0
+"""Milliseconds that a patient record waits for others to go with it."""
 KAFKA_READ_SECONDS_MAX: Final = 30.0
 """How long reading a stretch of a partition may go on without a record before the brokers count as unreachable."""
 KAFKA_ANSWER_SECONDS_MAX: Final = 15.0

@@ -490,7 +490,8 @@ class EngineService:
             if require is not None:
                 require(command.run, state)
             partition = partition_of(command.run, self._log.partitions)
-            self._log.send(COMMANDS, partition, command_record(command, SOURCE), waiter.fail)
+            record = command_record(command, SOURCE)
+            self._log.send(COMMANDS, partition, record, waiter.fail, patient=self._waiters.many)
 
         return await self._wait(waiter, command.run, send, timeout=timeout, new=require is None)
 

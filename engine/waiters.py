@@ -16,6 +16,7 @@ from engine.errors import (
     WorkflowNotFoundError,
 )
 from engine.executor.listener import Listener
+from engine.limits import PATIENT_FROM
 
 _ERRORS: dict[str, type[RunlineError]] = {
     RUN_UNKNOWN: RunNotFoundError,
@@ -109,6 +110,11 @@ class Waiters(Listener):
     def __len__(self) -> int:
         """Return how many callers wait."""
         return sum(map(len, self._by_run.values()))
+
+    @property
+    def many(self) -> bool:
+        """Whether so many runs are waited for that a command may wait a moment for others to go with it."""
+        return len(self._by_run) >= PATIENT_FROM
 
     def add(self, run_id: str, waiter: Waiter) -> None:
         """Begin to look at a run's commits on behalf of a waiter.

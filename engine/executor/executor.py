@@ -12,6 +12,7 @@ from engine.executor.attempts import Attempts
 from engine.executor.listener import Listener
 from engine.executor.partition import Partition
 from engine.executor.term import Settings
+from engine.executor.traffic import Traffic
 from engine.limits import DRAIN_SECONDS, NODES_RUNNING_MAX, REVOKE_SECONDS
 from engine.log.partitioner import partition_of
 from engine.log.port import Log, Member
@@ -55,7 +56,7 @@ class Executor:
         self._attempts = Attempts(
             registry, running_max=nodes_running_max, running_per_workflow_max=nodes_running_per_workflow_max
         )
-        self._settings = Settings(ids.nonce(), source, log, catalogue, self._attempts, clock, ids, listener)
+        self._settings = Settings(ids.nonce(), source, log, catalogue, self._attempts, clock, ids, listener, Traffic())
         self._log = log
         self._partitions: dict[int, Partition] = {}
         self._tasks: dict[int, asyncio.Task[None]] = {}

@@ -25,6 +25,7 @@ from engine.executor.beginning import Beginning, begin
 from engine.executor.checkpointer import Checkpointer
 from engine.executor.listener import Listener
 from engine.executor.rejected import rejection_record
+from engine.executor.traffic import Traffic
 from engine.history import read_history
 from engine.log.partitioner import partition_of
 from engine.log.port import COMMANDS, EVENTS, REJECTIONS, Log, LogRecord, Record
@@ -44,6 +45,7 @@ class Settings(NamedTuple):
     clock: Clock
     ids: Ids
     listener: Listener
+    traffic: Traffic
 
 
 class ReplacedError(Exception):
@@ -146,6 +148,8 @@ class Term:
     def close(self) -> None:
         """Stop reading and deciding; attempts go on, the next term may still hold them."""
         self._events.close()
+        self._settings.traffic.proposals -= sum(record is not None for record, _ in self._pending.values())
+        self._pending.clear()
         if self._broken.done():
             self._broken.exception()
         else:
@@ -193,6 +197,7 @@ class Term:
         sent, inputs = self._pending.get(run_id, _REJECTION)
         if sent is not None and sent.headers["ce_id"] == record.headers.get("ce_id"):
             del self._pending[run_id]
+            self._settings.traffic.proposals -= 1
             if accepted is None:
                 # What we took for the run's state is not what the log says: begin again.
                 raise ReplacedError
@@ -369,8 +374,10 @@ class Term:
             causation=decision.causation,
             heading=self._heading(run_id, state, inputs),
         )
+        traffic = self._settings.traffic
+        self._log.send(EVENTS, self._number, record, self._fail, patient=traffic.dense)
+        traffic.proposals += 1
         self._pending[run_id] = (record, inputs)
-        self._log.send(EVENTS, self._number, record, self._fail)
 
     async def _learn(self, state: RunState) -> None:
         """Look for the version of a run that the catalogue did not have."""

@@ -137,11 +137,26 @@ class Log(Protocol):
         """
         ...
 
-    def send(self, topic: str, partition: int, record: Record, failed: Callable[[LogError], None]) -> None:
+    def send(
+        self,
+        topic: str,
+        partition: int,
+        record: Record,
+        failed: Callable[[LogError], None],
+        *,
+        patient: bool = False,
+    ) -> None:
         """Append one record without waiting: reading it back is the acknowledgement.
 
-        Records sent to one partition keep the order of the calls among themselves. `failed` is called in the event
-        loop when the outcome is unknown or the record was not written. Nobody may change the headers afterwards.
+        Records sent to one partition keep the order of the calls, patient ones and others each among themselves.
+
+        Args:
+            topic: The topic.
+            partition: The partition.
+            record: The record; nobody may change its headers afterwards.
+            failed: Called in the event loop when the outcome is unknown or the record was not written.
+            patient: Whether the record may wait a moment for others to go with it, as it should when many are under
+                way: alone it would only lose time.
 
         Raises:
             RecordTooLargeError: It has more than `RECORD_BYTES_MAX` bytes; nothing was written, `failed` is not called.

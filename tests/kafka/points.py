@@ -93,10 +93,18 @@ class PointedLog:
         self._reach(acknowledged)
         return offset
 
-    def send(self, topic: str, partition: int, record: Record, failed: Callable[[LogError], None]) -> None:
+    def send(
+        self,
+        topic: str,
+        partition: int,
+        record: Record,
+        failed: Callable[[LogError], None],
+        *,
+        patient: bool = False,
+    ) -> None:
         due, sent, _ = self._points(topic, record)
         self._reach(due)
-        self._inner.send(topic, partition, record, failed)
+        self._inner.send(topic, partition, record, failed, patient=patient)
         self._reach(sent)
 
     async def ends(self, topic: str, partition: int) -> Ends:

@@ -132,7 +132,15 @@ class EmbeddedLog:
         self._queue(topic, partition, record, future, None)
         return await future
 
-    def send(self, topic: str, partition: int, record: Record, failed: Callable[[LogError], None]) -> None:
+    def send(
+        self,
+        topic: str,
+        partition: int,
+        record: Record,
+        failed: Callable[[LogError], None],
+        *,
+        patient: bool = False,  # noqa: ARG002 - records that wait together go together anyhow
+    ) -> None:
         """Append one record without waiting: reading it back is the acknowledgement.
 
         Raises:

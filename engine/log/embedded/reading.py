@@ -86,7 +86,15 @@ class ReadOnlyLog:
         """Refuse: another process writes this log."""
         self._refuse(topic, partition, record)
 
-    def send(self, topic: str, partition: int, record: Record, failed: Callable[[LogError], None]) -> None:
+    def send(
+        self,
+        topic: str,
+        partition: int,
+        record: Record,
+        failed: Callable[[LogError], None],
+        *,
+        patient: bool = False,  # noqa: ARG002 - records that wait together go together anyhow
+    ) -> None:
         """Refuse: another process writes this log."""
         self._refuse(topic, partition, record, failed)
 

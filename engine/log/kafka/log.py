@@ -98,7 +98,15 @@ class KafkaLog:
         self._well()
         return offset
 
-    def send(self, topic: str, partition: int, record: Record, failed: Callable[[LogError], None]) -> None:
+    def send(
+        self,
+        topic: str,
+        partition: int,
+        record: Record,
+        failed: Callable[[LogError], None],
+        *,
+        patient: bool = False,
+    ) -> None:
         """Append one record without waiting: reading it back is the acknowledgement.
 
         Raises:
@@ -107,7 +115,7 @@ class KafkaLog:
             ClosedError: The log was closed.
         """
         name = self._name(topic, partition)
-        self._sender.send(name, partition, record, failed)
+        self._sender.send(name, partition, record, failed, patient=patient)
 
     async def ends(self, topic: str, partition: int) -> Ends:
         """Return the partition's bounds now."""

@@ -10,7 +10,7 @@ from functools import partial
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from engine.errors import ClosedError, LogError
-from engine.limits import RECORD_BYTES_MAX
+from engine.limits import KAFKA_GATHER_MS, RECORD_BYTES_MAX
 from engine.log.errors import RecordTooLargeError
 from engine.log.kafka.failures import from_exception, from_kafka
 from engine.log.kafka.properties import CLIENT_LOGGER, Property
@@ -30,9 +30,10 @@ Failed = Callable[[LogError], None]
 class Sender:
     """Sends records; one thread serves the producers' reports.
 
-    Reading a record back is its acknowledgement, so a report that nobody waits for should wake nobody. There are two
-    producers: one for appends, whose reports are awaited, and one for sends, whose failures are looked for now and
-    then.
+    Reading a record back is its acknowledgement, so a report that nobody waits for should wake nobody: appends, whose
+    reports are awaited, have a producer of their own, and the others' failures are looked for now and then. Patient
+    records have one too, which lets them gather for `KAFKA_GATHER_MS`: a lone record would lose its time that way, and
+    many cost brokers and readers much less together.
 
     Args:
         properties: The producers'.
@@ -44,6 +45,7 @@ class Sender:
         self._loop = asyncio.get_running_loop()
         self._appends = self._make(reported=True)
         self._sends = self._make(reported=False)
+        self._patient: Producer | None = None
         self._retired: list[Producer] = []
         self._awaited = 0
         self._idle = False
@@ -63,11 +65,16 @@ class Sender:
         self._wake.set()
         return future
 
-    def send(self, topic: str, partition: int, record: Record, failed: Failed) -> None:
+    def send(self, topic: str, partition: int, record: Record, failed: Failed, *, patient: bool) -> None:
         """Send a record; `failed` is called in the event loop when its outcome is unknown or it was not written."""
         if self._broken:
             self._renew()
-        self._produce(self._sends, topic, partition, record, partial(self._failed, failed))
+        producer = self._sends
+        if patient:
+            if self._patient is None:
+                self._patient = self._make(reported=False, gathers=True)
+            producer = self._patient
+        self._produce(producer, topic, partition, record, partial(self._failed, failed))
         if self._idle:
             self._wake.set()
 
@@ -76,13 +83,19 @@ class Sender:
         self._stopping = True
         self._wake.set()
         self._thread.join()
-        for producer in (self._appends, self._sends, *self._retired):
+        for producer in (*self._living(), *self._retired):
             producer.flush(_CLOSE_SECONDS)
             producer.purge()
             producer.flush(1)
 
-    def _make(self, *, reported: bool) -> Producer:
-        return Producer({**self._properties, "delivery.report.only.error": not reported}, logger=CLIENT_LOGGER)
+    def _make(self, *, reported: bool, gathers: bool = False) -> Producer:
+        properties = {**self._properties, "delivery.report.only.error": not reported}
+        if gathers and not properties["linger.ms"]:
+            properties["linger.ms"] = KAFKA_GATHER_MS
+        return Producer(properties, logger=CLIENT_LOGGER)
+
+    def _living(self) -> list[Producer]:
+        return [producer for producer in (self._appends, self._sends, self._patient) if producer is not None]
 
     def _produce(
         self,
@@ -128,8 +141,8 @@ class Sender:
     def _renew(self) -> None:
         """After a fatal error a producer takes nothing any more: begin again with others."""
         _LOGGER.warning("A Kafka producer failed for good; going on with a new one")
-        self._retired += [self._appends, self._sends]
-        self._appends, self._sends = self._make(reported=True), self._make(reported=False)
+        self._retired += self._living()
+        self._appends, self._sends, self._patient = self._make(reported=True), self._make(reported=False), None
         self._broken = False
 
     # In the thread of reports.
@@ -139,14 +152,12 @@ class Sender:
             if self._awaited:
                 self._appends.poll(_REPORT_SECONDS)
             else:
-                self._idle = not len(self._sends)
+                self._idle = not any(map(len, self._living()))
                 self._wake.wait(_IDLE_SECONDS if self._idle else _REPORT_SECONDS)
                 self._idle = False
                 self._wake.clear()
-                self._appends.poll(0)
-            self._sends.poll(0)
-            for retired in self._retired:
-                retired.poll(0)
+            for producer in (*self._living(), *self._retired):
+                producer.poll(0)
 
     def _appended(self, future: asyncio.Future[int], error: KafkaError | None, message: Message) -> None:
         self._tell(self._settle, future, error, message.offset(), message.topic())
