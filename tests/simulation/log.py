@@ -177,7 +177,15 @@ class SimulatedLog:
         self._take_off(topic, partition, record, landed, failed)
         return await future
 
-    def send(self, topic: str, partition: int, record: Record, failed: Callable[[LogError], None]) -> None:
+    def send(
+        self,
+        topic: str,
+        partition: int,
+        record: Record,
+        failed: Callable[[LogError], None],
+        *,
+        patient: bool = False,  # noqa: ARG002 - records that wait together go together anyhow
+    ) -> None:
         """Append one record without waiting: reading it back is the acknowledgement."""
         self._take_off(topic, partition, record, None, failed)
 
