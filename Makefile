@@ -37,7 +37,7 @@ interop: $(READY) ## Try kcat on a log on Kafka; installs Debian's package of it
 	@tests/interop/install.sh
 	$(BIN)/python -m pytest tests/interop/kcat.py
 
-bench: $(READY) ## Measure speed, memory, recovery and replay; a few minutes
+bench: $(READY) ## Measure speed, memory, recovery and replay, on Kafka too; a quarter of an hour
 	$(BIN)/python -m benchmarks
 
 schemas: $(READY) ## Write the schemas anew from the code

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-BENCHMARKS = ("runs", "memory", "recovery")
+BENCHMARKS = ("runs", "memory", "recovery", "takeover", "kafka_runs", "kafka_scale", "kafka_failover")
 
 if __name__ == "__main__":
     codes = [
