@@ -36,9 +36,13 @@ class Lane:
     Args:
         properties: The consumer's.
         noticed: Called in the lane's thread with every error that concerns no single partition.
+        well: Called in the lane's thread when records have come.
     """
 
-    def __init__(self, properties: Mapping[str, Property], noticed: Callable[[KafkaError], None]) -> None:
+    def __init__(
+        self, properties: Mapping[str, Property], noticed: Callable[[KafkaError], None], well: Callable[[], None]
+    ) -> None:
+        self._well = well
         self._loop = asyncio.get_running_loop()
         self._consumer = Consumer({**properties, "error_cb": noticed}, logger=CLIENT_LOGGER)
         self._places: set[_Place] = set()
@@ -129,12 +133,15 @@ class Lane:
             for reader, records in batches.items():
                 reader.offset = max(reader.offset, records[-1].offset + 1)
             self._tell(_offer, batches)
+            self._well()
 
     def _assign(self, reader: KafkaReader) -> None:
         place = (reader.topic, reader.partition)
         self._readers[place] = reader
         try:
             self._consumer.incremental_assign([TopicPartition(*place, reader.offset)])
+            # A reader before this one may have left the partition paused.
+            self._consumer.resume([TopicPartition(*place)])
         except KafkaException as exception:
             self._tell(reader.fail, from_exception(exception, f"read {reader.topic}/{reader.partition}"))
             return

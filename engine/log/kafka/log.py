@@ -143,7 +143,7 @@ class KafkaLog:
         name = self._name(topic, partition)
         lane = next((lane for lane in self._lanes if not lane.has(name, partition)), None)
         if lane is None:
-            lane = Lane(merged(FOLLOWER, self._location.brokers, self._given), self._notice)
+            lane = Lane(merged(FOLLOWER, self._location.brokers, self._given), self._notice, self._well)
             self._lanes.append(lane)
         reader = KafkaReader(name, partition, offset, self._forget, lane.hold)
         self._readers[reader] = lane
