@@ -69,7 +69,7 @@ NODES_RUNNING_MAX: Final = 64
 PATIENT_FROM: Final = 5
 """Proposals, or waiting callers, of one process from which on their records wait a moment for each other."""
 FENCE_RETRY_SECONDS_MIN: Final = 0.05
-FENCE_RETRY_SECONDS_MAX: Final = 30.0
+FENCE_RETRY_SECONDS_MAX: Final = 5.0
 """Bounds of the random, growing delay before a partition is fenced again."""
 CREATED_RUNS_KEPT_MAX: Final = 10_000
 """Created runs of a partition that a process remembers until they are started, so that it need not look for them."""
