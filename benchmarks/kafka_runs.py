@@ -6,11 +6,13 @@ An executor process and a client process for each side; the sides take turns.
 
 import argparse
 import asyncio
+import os
 import secrets
 import statistics
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import cast
 
 import orjson
@@ -19,6 +21,7 @@ from benchmarks.report import publish
 from benchmarks.workload import INPUT, registry, workflow
 from engine import EngineService
 from engine.broker import start_broker
+from engine.broker.jvm import JvmCluster
 from engine.core.records import COMMIT
 from engine.log.kafka import KafkaLocation
 from engine.log.kafka.topics import apply_topics
@@ -47,6 +50,11 @@ class Side:
         command = [sys.executable, "-m", "benchmarks.kafka_side", kind, orjson.dumps(given).decode()]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self._hear()
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
 
     def ask(self, concurrency: int, seconds: float) -> object:
         """Let it work and return what it answers."""
@@ -93,12 +101,46 @@ async def publish_and_measure_sizes(location: KafkaLocation) -> list[int]:
     return found
 
 
+class Used:
+    """Processor time of processes while rounds went on, and the runs of those rounds.
+
+    Args:
+        pids: The processes, by what to call them.
+    """
+
+    def __init__(self, pids: Mapping[str, int]) -> None:
+        self._pids = pids
+        self._seconds = dict.fromkeys(pids, 0.0)
+        self._runs = 0
+
+    def round(self, side: Side, concurrency: int) -> Round:
+        """Let a client do one round."""
+        before = {name: processor_seconds(pid) for name, pid in self._pids.items()}
+        found = cast("Round", side.ask(concurrency, SECONDS))
+        for name, pid in self._pids.items():
+            self._seconds[name] += processor_seconds(pid) - before[name]
+        self._runs += len(found[1])
+        return found
+
+    def microseconds(self) -> dict[str, int]:
+        """Return what one run took of each."""
+        return {name: round(seconds / self._runs * 1e6) for name, seconds in self._seconds.items()}
+
+
+def processor_seconds(pid: int) -> float:
+    """Return the processor time that a process has used, as Linux counts it."""
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def _percentile(rounds: Sequence[Round], share: float) -> float:
     latencies = sorted(latency for _, found in rounds for latency in found)
     return latencies[int(len(latencies) * share)]
 
 
-def measure(brokers: str, partitions: int, concurrencies: Sequence[int], rounds: int) -> list[dict[str, object]]:
+def measure(
+    brokers: str, partitions: int, concurrencies: Sequence[int], rounds: int, broker_pids: Sequence[int]
+) -> list[dict[str, object]]:
     """Measure one number of partitions."""
     engine_at = KafkaLocation(brokers, f"bench-{secrets.token_hex(4)}")
     bare_at = KafkaLocation(brokers, f"bare-{secrets.token_hex(4)}")
@@ -121,14 +163,22 @@ def measure(brokers: str, partitions: int, concurrencies: Sequence[int], rounds:
     for concurrency in concurrencies:
         found: dict[str, list[Round]] = {"bare": [], "engine": []}
         back: list[float] = []
+        others = {f"broker {number}": pid for number, pid in enumerate(broker_pids, 1)}
+        used = {
+            "bare": Used({"executor": sides["bare executor"].pid, "client": sides["bare"].pid, **others}),
+            "engine": Used({"executor": sides["executor"].pid, "client": sides["engine"].pid, **others}),
+        }
         for turn in range(rounds + 1):
             if concurrency == 1:
                 back += cast("list[float]", sides["bare"].ask(0, APPENDS))[APPENDS // 3 :]
             for name, side_rounds in found.items():
-                answer = cast("Round", sides[name].ask(concurrency, SECONDS))
-                if turn:  # the first turn warms up
-                    side_rounds.append(answer)
+                if turn:
+                    side_rounds.append(used[name].round(sides[name], concurrency))
+                else:
+                    sides[name].ask(concurrency, SECONDS)  # warms up
         rows.append(_row(partitions, concurrency, found, back))
+        for name, counted in used.items():
+            rows[-1] |= {f"{name}_{what}_us": us for what, us in counted.microseconds().items()}
     for side in reversed(sides.values()):
         side.close()
     return rows
@@ -167,16 +217,18 @@ def main() -> bool:
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     chosen = parser.parse_args()
 
-    def all_of(brokers: str) -> list[dict[str, object]]:
-        return [
-            row for count in chosen.partitions for row in measure(brokers, count, chosen.concurrency, chosen.rounds)
-        ]
+    def all_of(brokers: str, pids: Sequence[int] = ()) -> list[dict[str, object]]:
+        rows: list[dict[str, object]] = []
+        for partitions in chosen.partitions:
+            rows += measure(brokers, partitions, chosen.concurrency, chosen.rounds, pids)
+        return rows
 
     if chosen.broker:
         rows = all_of(chosen.broker)
     else:
         with start_broker(chosen.nodes) as broker:
-            rows = all_of(broker.bootstrap)
+            pids = [broker.process(node) for node in broker.nodes] if isinstance(broker, JvmCluster) else []
+            rows = all_of(broker.bootstrap, pids)
     publish("kafka_runs" if chosen.nodes == 1 else f"kafka_runs_{chosen.nodes}_brokers", rows)
     return all(row["good"] for row in rows)
 

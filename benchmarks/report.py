@@ -20,7 +20,7 @@ def publish(name: str, rows: Sequence[Mapping[str, object]]) -> None:
         table.add_column(column.replace("_", " "), justify="right")
     for row in rows:
         table.add_row(*(str(value) for value in row.values()))
-    Console(width=200).print(table)
+    Console(width=260).print(table)
     report = {
         "benchmark": name,
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
