@@ -18,28 +18,13 @@ import orjson
 
 from benchmarks.memory import run_many
 from benchmarks.report import publish
-from benchmarks.workload import registry, workflow
-from engine import Call, ContextObject, EngineService, WorkflowBuilder
+from benchmarks.workload import Waiting, registry, workflow
+from engine import EngineService, WorkflowBuilder
 
 OPEN = 10_000
 FINISHED = 100_000
 TRIALS = 3
 RATIO_MAX = 1.5
-
-
-class Waiting:
-    """A node function that counts who came and never returns."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self.all_here = asyncio.Event()
-
-    async def __call__(self, context: ContextObject, call: Call) -> None:  # noqa: ARG002 - a node function's signature
-        """Count this call and wait until the process dies."""
-        self.count += 1
-        if self.count == OPEN:
-            self.all_here.set()
-        await call.wait_cancelled()
 
 
 def _engine(directory: Path, waiting: Waiting) -> EngineService:
@@ -50,7 +35,7 @@ def _engine(directory: Path, waiting: Waiting) -> EngineService:
 
 async def fill(directory: Path, finished: int) -> None:
     """Finish some runs, open 10,000, say so, and wait to be killed."""
-    waiting = Waiting()
+    waiting = Waiting(OPEN)
     async with _engine(directory, waiting) as engine:
         await engine.publish_workflow(workflow())
         await engine.publish_workflow(WorkflowBuilder("waits", "Waits").start().code("wait", function="wait").build())
@@ -69,7 +54,7 @@ async def fill(directory: Path, finished: int) -> None:
 
 async def recover(directory: Path) -> None:
     """Open the log of a killed process and print the seconds until all its runs are running again."""
-    waiting = Waiting()
+    waiting = Waiting(OPEN)
     begin = time.perf_counter()
     async with _engine(directory, waiting):
         await waiting.all_here.wait()

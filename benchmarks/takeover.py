@@ -20,8 +20,8 @@ import orjson
 
 from benchmarks.memory import run_many
 from benchmarks.report import publish
-from benchmarks.workload import registry, workflow
-from engine import Call, ContextObject, EngineService, WorkflowBuilder
+from benchmarks.workload import Waiting, registry, workflow
+from engine import EngineService, WorkflowBuilder
 from engine.broker import start_broker
 from engine.log.kafka import KafkaLocation
 from engine.log.kafka.topics import apply_topics
@@ -34,21 +34,8 @@ AT_ONCE = 100
 SHARE_MAX = 0.1
 """Of the partition's bytes, read by whoever takes over."""
 KAFKA = {"session.timeout.ms": "1000", "heartbeat.interval.ms": "100"}
-
-
-class Waiting:
-    """A node function that counts who came and never returns."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self.all_here = asyncio.Event()
-
-    async def __call__(self, context: ContextObject, call: Call) -> None:  # noqa: ARG002 - a node function's signature
-        """Count this call and wait until the process dies."""
-        self.count += 1
-        if self.count == OPEN:
-            self.all_here.set()
-        await call.wait_cancelled()
+NOTICED_SECONDS = 2.0
+"""Twice the session: what is measured begins when the group has noticed and the partition is free."""
 
 
 class _Counted:
@@ -103,7 +90,7 @@ async def _open(location: str) -> Log:
 
 async def fill(location: str) -> None:
     """Open runs behind finished ones, say so, and wait to be killed."""
-    waiting = Waiting()
+    waiting = Waiting(OPEN)
     async with _engine(await _open(location), waiting) as engine:
         await engine.publish_workflow(workflow())
         await engine.publish_workflow(WorkflowBuilder("waits", "Waits").start().code("wait", function="wait").build())
@@ -131,7 +118,7 @@ async def take_over(location: str) -> None:
         size += sum(len(record.value) for record in records)
         position = records[-1].offset + 1
     counted = count_bytes(log)
-    waiting = Waiting()
+    waiting = Waiting(OPEN)
     begin = time.perf_counter()
     engine = _engine(log, waiting)
     async with engine:
@@ -154,8 +141,7 @@ def measure(name: str, location: str) -> dict[str, object]:
         assert process.stdout.readline() == "ready\n"
         process.send_signal(signal.SIGKILL)
     if location.startswith("kafka:"):
-        # The group has to notice: what is measured begins when the partition is free.
-        time.sleep(2)
+        time.sleep(NOTICED_SECONDS)
     answer = subprocess.run(_command("take-over", location), stdout=subprocess.PIPE, check=True).stdout
     row = cast("dict[str, object]", orjson.loads(answer))
     return {"log": name, "open_runs": OPEN, "finished_runs": FINISHED, **row, "share_max": SHARE_MAX}

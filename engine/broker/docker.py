@@ -123,19 +123,15 @@ class DockerCluster(Cluster):
                 if short_lived:
                     container.with_env("KAFKA_OPTS", SHORT_LIVED)
                 container.with_network(self._network).with_network_aliases(f"node-{node}")
-                # The engine's library takes an address too, which testcontainers' type does not know.
-                container.ports[str(_CLIENT_PORT)] = (HOST, each)  # type: ignore[assignment]
+                container.ports[str(_CLIENT_PORT)] = (HOST, each)  # type: ignore[assignment]  # an address will do too
                 self._containers[node] = container
                 container.start()
             await_nodes(self._ports, self._cluster_id, self._check)
-        except Exception as error:
+        except BaseException as error:  # containers outlive this process, so none may be left whatever ends the start
             self.close()
-            if isinstance(error, BrokerError):
+            if isinstance(error, BrokerError) or not isinstance(error, Exception):
                 raise
             raise BrokerError(f"Expected {nodes} node(s) to start {self.place}, but found: {error}.") from error
-        except BaseException:
-            self.close()
-            raise
 
     def kill(self, node: int) -> None:
         """Send the container SIGKILL."""

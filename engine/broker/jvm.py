@@ -54,7 +54,7 @@ class JvmCluster(Cluster):
         try:
             self._cluster_id = self._home.cluster_id(nodes)
             self._start(port)
-        except BaseException:
+        except BaseException:  # nobody else knows of nodes that are half started, to end them
             self.close()
             raise
         self.bootstrap = ",".join(f"{HOST}:{address.client}" for address in self._addresses)

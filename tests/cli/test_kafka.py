@@ -255,6 +255,18 @@ def test_properties_reach_the_client_and_a_wrong_one_is_named(data: str, runline
     assert (answer.code, "found bootstrap.servers" in answer.err) == (3, True)
 
 
+@pytest.mark.parametrize("words", [["runs"], ["topics", "plan"], ["create", "any"]], ids=" ".join)
+def test_brokers_that_cannot_be_reached_are_said_once(
+    runline: Runline, words: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.log.kafka.topics.KAFKA_ANSWER_SECONDS_MAX", 1)
+    answer = runline(*words, "--data", "kafka://127.0.0.1:1/nowhere")
+    assert answer.code == 3
+    error, hint = answer.err.splitlines()
+    assert error.startswith("error[log_unreachable]: expected to look at the topics of kafka://127.0.0.1:1/nowhere")
+    assert hint == "hint: Are the brokers up, and is the address right?"
+
+
 def test_brokers_that_do_not_answer_are_said(runline: Runline) -> None:
     answer = runline("doctor", "--data", "kafka://127.0.0.1:1/nowhere")
     assert answer.code == 3

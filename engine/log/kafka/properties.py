@@ -14,8 +14,11 @@ from engine.limits import (
 )
 
 CLIENT_LOGGER: Final = logging.getLogger("runline.kafka.client")
-"""Gets what the client library has to say for itself; what matters of it reaches our own loggers as errors."""
-CLIENT_LOGGER.setLevel(logging.ERROR)
+"""Gets what the client library has to say for itself, unless somebody wants less or more: almost nothing.
+
+It repeats one failure for every attempt to connect; our own loggers say it once, and calls raise it.
+"""
+CLIENT_LOGGER.setLevel(logging.CRITICAL)
 
 Property = str | int | float | bool
 
