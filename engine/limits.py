@@ -138,3 +138,7 @@ KAFKA_REPLICAS: Final = 3
 KAFKA_COMMANDS_RETENTION_HOURS: Final = 7 * 24
 KAFKA_COMMANDS_RETENTION_HOURS_MIN: Final = 24
 """How long `commands` and `rejections` are kept in new topics, and at least in any."""
+
+# The command line.
+LONG_WORK_LINE_SECONDS: Final = 10.0
+"""How often long work says how far it is where no bar can be drawn; work that takes less says nothing."""
