@@ -109,6 +109,16 @@ DRAIN_SECONDS: Final = 5.0
 DISK_FREE_BYTES_MIN: Final = 256 * 1024 * 1024
 """Free bytes of the log's disk below which `runline doctor` warns."""
 
+# Projections.
+PROJECTION_BATCH_RECORDS: Final = 500
+"""Records that a projection folds and writes at once."""
+PROJECTION_TURN_SECONDS: Final = 0.005
+"""How long projections fold before they let others run."""
+LIST_ITEMS_MAX: Final = 1_000
+"""Items of one page of a list."""
+LIST_LOOKED_MAX: Final = 20_000
+"""Rows that one page of a list looks at; with several filters a page may therefore be short, and the list go on."""
+
 # Kafka.
 KAFKA_WRITE_SECONDS_MAX: Final = 30.0
 """How long a record may be on its way to the brokers before its outcome counts as unknown."""

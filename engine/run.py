@@ -106,7 +106,7 @@ def run_of(state: RunState) -> Run:
         workflow_id=state.workflow,
         workflow_version=state.version,
         run_status=state.status,
-        message=_message(state),
+        message=message_of(state),
         error=error_of(state.error),
         input_context=None if state.input is None else _text(state.input),
         output_context=None if state.output is None else _text(state.output),
@@ -151,7 +151,8 @@ def error_of(error: Error | None) -> RunError | None:
     return None if error is None else RunError(error["type"], error["message"], error["node"])
 
 
-def _message(state: RunState) -> str:
+def message_of(state: RunState) -> str:
+    """Return where a run stands, for people."""
     if state.error is not None:
         return f"failed: {state.error['message']}"
     if state.reason:

@@ -14,11 +14,18 @@ class UnknownEventError(RunlineError):
     code = "event_unknown"
 
 
+class MisplacedEventError(RunlineError):
+    """An event stands where no executor would have put it."""
+
+    code = "event_misplaced"
+
+
 def evolve(state: RunState | None, events: Iterable[Event], run_id: str, time: str) -> RunState:
     """Return the state after events that happened at `time` (RFC 3339), at least one; the given state stays as it is.
 
     Raises:
         UnknownEventError: An event's type is from a newer version; going on would fold to something else.
+        MisplacedEventError: The run was not created before, or is created twice.
     """
     changing = None if state is None else state.copy()
     for event in events:
@@ -32,10 +39,11 @@ def step(state: RunState | None, event: Event, run_id: str, time: str) -> RunSta
 
     Raises:
         UnknownEventError: The event's type is from a newer version.
+        MisplacedEventError: The run was not created before, or is created twice.
     """
     if state is None:
         if event["type"] != "run.created":
-            raise UnknownEventError(f"expected run {run_id} to begin with run.created, but found {event['type']}")
+            raise MisplacedEventError(f"expected run {run_id} to begin with run.created, but found {event['type']}")
         return _created(event, run_id, time)
     match event["type"]:
         case "trace.started":
@@ -66,7 +74,7 @@ def step(state: RunState | None, event: Event, run_id: str, time: str) -> RunSta
         case "command.refused":
             pass
         case "run.created":
-            raise UnknownEventError(f"expected run {run_id} to be created once, but found a second run.created")
+            raise MisplacedEventError(f"expected run {run_id} to be created once, but found a second run.created")
         case unknown:
             raise UnknownEventError(
                 f"expected an event that this version knows, but found {unknown!r}.",

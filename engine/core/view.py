@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from engine.core import records
-from engine.core.evolve import evolve
+from engine.core.evolve import UnknownEventError, evolve
 from engine.core.identity import id_floor
 from engine.core.records import (
     FENCE_KEY,
@@ -49,6 +49,7 @@ class View:
         runs: The state of every open run.
         ended: For every ended run that is remembered, the highest `commands` offset it decided.
         unreadable: Runs with a commit that this version cannot fold, and why; nothing more is accepted for them here.
+        from_future: Those of them whose commit holds an event of a newer version.
         checkpoint: The offset of the first part of the last complete checkpoint, or None.
         commands: Its C, or 0: below this offset of `commands` everything is decided.
         clock: Its T, or -1: the highest timestamp of `commands` below C, in milliseconds.
@@ -60,6 +61,7 @@ class View:
         self.runs: dict[str, RunState] = {}
         self.ended: dict[str, int] = {}
         self.unreadable: dict[str, str] = {}
+        self.from_future: set[str] = set()
         self.checkpoint: int | None = None
         self.commands = 0
         self.clock = -1
@@ -117,6 +119,8 @@ class View:
             state = evolve(before, value["events"], run_id, value["time"])
         except (RunlineError, KeyError, TypeError, ValueError, AttributeError) as error:
             self.runs.pop(run_id, None)
+            if isinstance(error, UnknownEventError):
+                self.from_future.add(run_id)
             self.unreadable[run_id] = f"commit {identity} at offset {record.offset}: {error!r}"
             return None
         state.head = identity
