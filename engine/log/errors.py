@@ -27,6 +27,12 @@ class LogReadOnlyError(LogError):
     code = "log_read_only"
 
 
+class LogReplacedError(LogError):
+    """The place holds another log than the one that was opened: it was deleted and made again."""
+
+    code = "log_replaced"
+
+
 class LogUnreachableError(LogError):
     """No broker answers; what was sent may or may not be on the log."""
 

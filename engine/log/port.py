@@ -124,6 +124,18 @@ class Log(Protocol):
         """The number of partitions of `commands` and of `events`; `workflows` and `rejections` have one."""
         ...
 
+    async def topic_id(self, topic: str) -> str:
+        """Return an identity that the topic has as long as it lives; deleted and made again, it has another one.
+
+        The topic is asked each time: an offset of a topic means nothing in the one that took its name.
+
+        Raises:
+            PlaceUnknownError: There is no such topic.
+            LogError: Nobody can be asked.
+            ClosedError: The log was closed.
+        """
+        ...
+
     async def append(self, topic: str, partition: int, record: Record) -> int:
         """Append one record and return its offset once it is durable.
 

@@ -83,6 +83,9 @@ class PointedLog:
     def partitions(self) -> int:
         return self._inner.partitions
 
+    async def topic_id(self, topic: str) -> str:
+        return await self._inner.topic_id(topic)
+
     async def append(self, topic: str, partition: int, record: Record) -> int:
         due, sent, acknowledged = self._points(topic, record)
         self._reach(due)

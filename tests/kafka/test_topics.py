@@ -19,8 +19,9 @@ from engine.broker import Cluster
 from engine.broker.jvm import JvmCluster
 from engine.core.commands import encode
 from engine.errors import LogError
-from engine.log.errors import TopicsError
-from engine.log.kafka import KafkaLocation
+from engine.log.errors import PlaceUnknownError, TopicsError
+from engine.log.kafka import KafkaLocation, KafkaLog
+from engine.log.kafka.topics import apply_topics
 from engine.log.port import COMMANDS, EVENTS, REJECTIONS, TOPICS, WORKFLOWS
 from tests.kafka.engines import eventually, executor, start_of
 from tests.kafka.foreign import Foreign
@@ -115,6 +116,19 @@ async def test_a_topic_that_is_deleted_under_an_executor_is_trouble_with_its_nam
             await eventually(lambda: location.topic(EVENTS) in engine.trouble, "trouble with the topic's name")
             print(engine.trouble)
     assert location.topic(EVENTS) in caplog.text
+
+
+async def test_a_topic_that_is_deleted_and_made_again_has_another_identity(broker: str) -> None:
+    location = await new_location(broker)
+    log = await KafkaLog.open(location)
+    before, beside = await log.topic_id(EVENTS), await log.topic_id(COMMANDS)
+    await replace(location, EVENTS)
+    with pytest.raises(PlaceUnknownError, match=f"look at the topic {location.topic(EVENTS)}"):
+        await log.topic_id(EVENTS)
+    await asyncio.to_thread(apply_topics, location, {}, 1)
+    assert await log.topic_id(EVENTS) not in (before, beside)
+    assert await log.topic_id(COMMANDS) == beside
+    await log.close()
 
 
 @pytest.fixture(scope="module")

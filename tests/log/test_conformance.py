@@ -118,6 +118,18 @@ async def test_unknown_places_are_refused_by_every_method(open_log: OpenLog, top
         await log.read_key(topic, partition, "run")
     with pytest.raises(PlaceUnknownError):
         log.reader(topic, partition, 0)
+    if topic not in TOPICS:
+        with pytest.raises(PlaceUnknownError):
+            await log.topic_id(topic)
+
+
+async def test_every_topic_has_an_identity_of_its_own_that_stays(open_log: OpenLog) -> None:
+    log, other = await open_log(partitions=2), await open_log()
+    identities = [await log.topic_id(topic) for topic in TOPICS]
+    assert all(identities)
+    assert len({*identities, *[await other.topic_id(topic) for topic in TOPICS]}) == 2 * len(TOPICS)
+    await fill(log, 3)
+    assert [await log.topic_id(topic) for topic in TOPICS] == identities
 
 
 async def test_an_empty_partition_reads_as_empty_everywhere(open_log: OpenLog) -> None:
@@ -397,6 +409,8 @@ async def test_a_closed_log_refuses_everything(open_log: OpenLog) -> None:
         await log.read(EVENTS, 0, 0, 1)
     with pytest.raises(ClosedError):
         await log.read_key(EVENTS, 0, "run")
+    with pytest.raises(ClosedError):
+        await log.topic_id(EVENTS)
     with pytest.raises(ClosedError):
         log.reader(EVENTS, 0, 0)
 

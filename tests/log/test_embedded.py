@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from engine.errors import LogDamagedError
+from engine.errors import LogDamagedError, LogError
 from engine.limits import GROUP_RECORDS_MAX, TAIL_BYTES_MAX, TAIL_RECORDS_MAX
-from engine.log.embedded import EmbeddedLog, acknowledged
+from engine.log.embedded import EmbeddedLog, ReadOnlyLog, acknowledged
 from engine.log.embedded.acknowledged import read_promises
-from engine.log.port import COMMANDS, EVENTS, Ends, LogRecord, Record
+from engine.log.errors import LogReplacedError
+from engine.log.port import COMMANDS, EVENTS, TOPICS, Ends, LogRecord, Record
 from engine.store.rocks import RocksStore
 
 
@@ -248,4 +249,42 @@ async def test_the_time_is_what_the_clock_says_even_when_it_steps_back(tmp_path:
     for number in range(3):
         await log.append(EVENTS, 0, Record("run", b"%d" % number, {}))
     assert [found.timestamp for found in await log.read(EVENTS, 0, 0, 3)] == [5000, 3000, 4000]
+    await log.close()
+
+
+async def identities(log: EmbeddedLog | ReadOnlyLog) -> list[str]:
+    found = [await log.topic_id(topic) for topic in TOPICS]
+    await log.close()
+    return found
+
+
+async def test_topics_keep_their_identity_as_long_as_their_directory_lives(tmp_path: Path) -> None:
+    made = await identities(await EmbeddedLog.open(tmp_path / "log"))
+    assert await identities(await EmbeddedLog.open(tmp_path / "log")) == made
+    assert await identities(await EmbeddedLog.open_reading(tmp_path / "log")) == made
+    shutil.copytree(tmp_path / "log", tmp_path / "copy")
+    assert await identities(await EmbeddedLog.open(tmp_path / "copy")) == made
+    shutil.rmtree(tmp_path / "log")
+    assert not set(made) & set(await identities(await EmbeddedLog.open(tmp_path / "log")))
+
+
+@pytest.mark.parametrize("partitions", [1, 2])
+async def test_a_log_that_took_the_place_of_another_is_not_taken_for_it(tmp_path: Path, partitions: int) -> None:
+    log = await EmbeddedLog.open(tmp_path / "log")
+    await log.append(EVENTS, 0, record(0))
+    await log.close()
+    reading = await EmbeddedLog.open_reading(tmp_path / "log")
+    before = await reading.topic_id(EVENTS)
+    shutil.rmtree(tmp_path / "log")
+    with pytest.raises(LogError, match="but there is none"):
+        await reading.refresh()
+    log = await EmbeddedLog.open(tmp_path / "log", partitions)
+    await log.append(EVENTS, 0, record(1))
+    for _ in range(2):
+        with pytest.raises(LogReplacedError, match="Open it anew"):
+            await reading.refresh()
+    assert await reading.ends(EVENTS, 0) == Ends(0, 1)
+    assert await reading.topic_id(EVENTS) == before
+    assert await log.topic_id(EVENTS) != before
+    await reading.close()
     await log.close()

@@ -3,15 +3,19 @@
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from itertools import count
 from typing import Literal, NamedTuple
 
 from engine.errors import ClosedError, LogError
 from engine.limits import READ_RECORDS_MAX
 from engine.log.alone import Alone
-from engine.log.place import check_offset, check_partitions, check_record, place_unknown, places
-from engine.log.port import Ends, LogRecord, Owner, Record
+from engine.log.place import check_offset, check_partitions, check_record, partitions_of, place_unknown, places
+from engine.log.port import TOPICS, Ends, LogRecord, Owner, Record
 
 Outcome = Literal["lost", "unknown"]
+
+_NUMBERS = count()
+"""Tells the topics of all simulated logs of a process apart."""
 
 
 class Partition:
@@ -120,6 +124,7 @@ class SimulatedLog:
         self._count = partitions
         self._clock = clock
         self._places = {place: Partition() for place in places(partitions)}
+        self._topic_ids = {topic: next(_NUMBERS) for topic in TOPICS}
         self._in_flight: list[Flight] = []
         self._failures: dict[str, list[Outcome]] = {}
         self._readers: dict[SimulatedReader, None] = {}
@@ -132,6 +137,12 @@ class SimulatedLog:
     def partitions(self) -> int:
         """The number of partitions of `commands` and of `events`; `workflows` and `rejections` have one."""
         return self._count
+
+    async def topic_id(self, topic: str) -> str:
+        """Return the topic's identity, which changes with `recreate`."""
+        self._check_open()
+        self.partition(topic, 0)
+        return f"{topic}-{self._topic_ids[topic]}"
 
     @property
     def shared(self) -> bool:
@@ -152,6 +163,7 @@ class SimulatedLog:
         """Return another client of the same records, as another process has one."""
         other = SimulatedLog(self._count, self._clock, shared=self._shared)
         other._places = self._places
+        other._topic_ids = self._topic_ids
         other._reader_count = self._reader_count
         return other
 
@@ -277,6 +289,15 @@ class SimulatedLog:
         check_offset(topic, partition, offset, Ends(found.start, found.end))
         del found.records[offset - found.start :]
         found.wake()
+
+    def recreate(self, topic: str) -> None:
+        """Delete a topic and make it again, empty and with another identity."""
+        self._topic_ids[topic] = next(_NUMBERS)
+        for number in range(partitions_of(topic, self._count)):
+            found = self.partition(topic, number)
+            found.start = 0
+            found.records.clear()
+            found.wake()
 
     def abandon(self) -> None:
         """Die: what is in flight never lands, nobody is told, and this client's readers close."""

@@ -35,6 +35,11 @@ _BODY: Final = _CHECKSUM.size
 _TEXTS: Final = _BODY + _HEAD.size
 
 
+def topic_identity(log_id: bytes, topic: str) -> str:
+    """Return a topic's identity: all topics of a log are made with it and go with it."""
+    return f"{log_id.hex()}.{topic}"
+
+
 def place_key(topic: str, partition: int) -> bytes:
     """Return the prefix of a partition's keys in `records`."""
     return _TOPIC_BYTES[topic] + partition.to_bytes(4, "big")

@@ -16,6 +16,7 @@ from engine.limits import RECORD_BYTES_MAX
 from engine.log.alone import Alone
 from engine.log.embedded.committer import Committer, Entry, Outcome
 from engine.log.embedded.failures import from_store
+from engine.log.embedded.layout import topic_identity
 from engine.log.embedded.opening import Opened, open_log
 from engine.log.embedded.partition import Partition
 from engine.log.embedded.reader import EmbeddedReader
@@ -103,6 +104,10 @@ class EmbeddedLog:
     def partitions(self) -> int:
         """The number of partitions of `commands` and of `events`; `workflows` and `rejections` have one."""
         return self._count
+
+    async def topic_id(self, topic: str) -> str:
+        """Return the topic's identity, which the directory keeps and its copies have too."""
+        return topic_identity(self._opened.log_id, self._partition(topic, 0).topic)
 
     @property
     def shared(self) -> bool:

@@ -28,6 +28,7 @@ _logger: Final = logging.getLogger("runline.log")
 class Opened(NamedTuple):
     """A log that is whole and open for writing."""
 
+    log_id: bytes
     lock: DirectoryLock
     store: RocksStore
     records: StoredRecords
@@ -70,7 +71,7 @@ def open_log(directory: Path, partitions: int) -> Opened:
     except BaseException:
         lock.release()
         raise
-    opened = Opened(lock, store, StoredRecords(store, directory), acknowledged, partitions_of_log(partitions))
+    opened = Opened(log_id, lock, store, StoredRecords(store, directory), acknowledged, partitions_of_log(partitions))
     for partition, end in zip(opened.partitions, ends, strict=True):
         partition.end = partition.following = end
     return opened

@@ -8,10 +8,11 @@ from typing import Final, NoReturn
 from engine.errors import ClosedError, LogError
 from engine.log.embedded.acknowledged import Promises, read_promises
 from engine.log.embedded.failures import from_store
+from engine.log.embedded.layout import topic_identity
 from engine.log.embedded.opening import FAMILIES, STORE, check_identity, partitions_of_log, partitions_promised
 from engine.log.embedded.partition import Partition
 from engine.log.embedded.records import StoredRecords
-from engine.log.errors import LogReadOnlyError
+from engine.log.errors import LogReadOnlyError, LogReplacedError
 from engine.log.place import check_offset, place_unknown
 from engine.log.port import COMMANDS, Ends, LogRecord, Member, Owner, Reader, Record
 from engine.store.errors import StoreError
@@ -29,6 +30,7 @@ class ReadOnlyLog:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         promises = self._promises()
+        self._log_id = promises.log_id
         self._count = partitions_promised(promises)
         self._places = {(place.topic, place.number): place for place in partitions_of_log(self._count)}
         try:
@@ -48,21 +50,33 @@ class ReadOnlyLog:
         """The number of partitions of `commands` and of `events`; `workflows` and `rejections` have one."""
         return self._count
 
+    async def topic_id(self, topic: str) -> str:
+        """Return the topic's identity, which the directory keeps and its copies have too."""
+        return topic_identity(self._log_id, self._partition(topic, 0).topic)
+
     async def refresh(self) -> None:
         """See what was written since.
 
         Raises:
+            LogReplacedError: The directory holds another log than the one that was opened.
             LogDamagedError: The log is not what was written.
             LogError: It cannot be read.
         """
         # What was promised is read first: the store, looked at later, must have it.
         promises = self._promises()
+        if promises.log_id != self._log_id:
+            raise LogReplacedError(
+                f"expected the directory {self._directory} to hold log {self._log_id.hex()}, but it holds "
+                f"{promises.log_id.hex()} now.",
+                hint="Open it anew; what was read before is no part of this log.",
+            )
         try:
             try:
                 self._store.refresh()
             except StoreError:
                 # The writer has begun anew since, with other files.
                 self._store.reopen()
+                check_identity(self._store, self._directory, promises)
         except StoreError as error:
             raise from_store(error, self._directory) from error
         self._take_over(promises)

@@ -1,8 +1,9 @@
 """Questions about the brokers and the groups, for people who look after them. All of these block."""
 
 from collections.abc import Mapping
+from typing import Final
 
-from confluent_kafka import KafkaError, KafkaException, libversion, version
+from confluent_kafka import KafkaError, KafkaException, TopicCollection, Uuid, libversion, version
 from confluent_kafka.admin import AdminClient
 
 from engine.errors import LogError
@@ -10,6 +11,9 @@ from engine.limits import KAFKA_ANSWER_SECONDS_MAX
 from engine.log.kafka.failures import DENIED, from_exception, from_kafka
 from engine.log.kafka.location import KafkaLocation
 from engine.log.kafka.properties import ADMIN, CLIENT_LOGGER, merged
+
+_NO_ID: Final = str(Uuid(0, 0))
+"""What a topic without an id is said to have."""
 
 
 class Admin(AdminClient):
@@ -80,3 +84,31 @@ def count_members(location: KafkaLocation, properties: Mapping[str, str], group:
         if isinstance(cause, KafkaError) and cause.code() == KafkaError.GROUP_ID_NOT_FOUND:
             return 0
         raise from_exception(exception, f"look at the group {name}") from exception
+
+
+def find_topic_id(location: KafkaLocation, properties: Mapping[str, str], name: str) -> str:
+    """Return the id that the brokers gave a topic when it was made.
+
+    Args:
+        location: The brokers and the prefix.
+        properties: The user's, for all clients.
+        name: The topic's name on Kafka.
+
+    Raises:
+        PlaceUnknownError: There is no such topic.
+        LogUnreachableError: No broker answers.
+        LogError: They refuse, or gave it none.
+    """
+    admin = make_admin(location, properties)
+    doing = f"look at the topic {name}"
+    try:
+        described = admin.describe_topics(TopicCollection([name]), request_timeout=KAFKA_ANSWER_SECONDS_MAX)
+        found = str(described[name].result().topic_id)
+    except KafkaException as exception:
+        raise admin.failure(exception, doing) from exception
+    if found == _NO_ID:
+        raise LogError(
+            f"expected the topic {name} to have an id, but the brokers gave it none.",
+            hint="Kafka gives topics ids from version 2.8 on, once all brokers speak its protocol.",
+        )
+    return found

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
 
 from engine.errors import ClosedError, LogError
+from engine.log.kafka.admin import find_topic_id
 from engine.log.kafka.failures import DENIED, from_exception
 from engine.log.kafka.fetcher import Fetchers
 from engine.log.kafka.lane import Lane
@@ -69,6 +70,17 @@ class KafkaLog:
     def partitions(self) -> int:
         """The number of partitions of `commands` and of `events`; `workflows` and `rejections` have one."""
         return self._count
+
+    async def topic_id(self, topic: str) -> str:
+        """Return the id that the brokers gave the topic when it was made.
+
+        Raises:
+            PlaceUnknownError: The topic is not there, or no longer.
+            LogUnreachableError: No broker answers.
+            LogError: They refuse, or gave it none.
+        """
+        name = self._name(topic, 0)
+        return await asyncio.to_thread(find_topic_id, self._location, self._given, name)
 
     @property
     def shared(self) -> bool:
