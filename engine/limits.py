@@ -91,6 +91,10 @@ READ_BYTES_MAX: Final = 1024 * 1024
 TAIL_RECORDS_MAX: Final = 8_192
 TAIL_BYTES_MAX: Final = 4 * 1024 * 1024
 """Records, and bytes of values, kept in memory for one slow reader before it reads from the store again."""
+FOLLOW_SECONDS: Final = 0.05
+"""How often a process that reads an embedded log beside its writer looks for new records while somebody waits."""
+FOLLOW_SHARE_MAX: Final = 0.1
+"""Share of its time that this may take: what is not flushed yet is read anew at each look that finds something."""
 GROUP_RECORDS_MAX: Final = 1_024
 GROUP_BYTES_MAX: Final = 4 * 1024 * 1024
 """Records, and bytes of values, that the embedded log writes and makes durable together."""
@@ -114,6 +118,8 @@ PROJECTION_BATCH_RECORDS: Final = 500
 """Records that a projection folds and writes at once."""
 PROJECTION_TURN_SECONDS: Final = 0.005
 """How long projections fold before they let others run."""
+VIEWS_FRESH_SECONDS: Final = 10.0
+"""How long a reader waits for views that are to be as fresh as it asks, unless it says otherwise."""
 LIST_ITEMS_MAX: Final = 1_000
 """Items of one page of a list."""
 LIST_LOOKED_MAX: Final = 20_000
@@ -152,3 +158,9 @@ KAFKA_COMMANDS_RETENTION_HOURS_MIN: Final = 24
 # The command line.
 LONG_WORK_LINE_SECONDS: Final = 10.0
 """How often long work says how far it is where no bar can be drawn; work that takes less says nothing."""
+
+# Deciding once more.
+DECISION_DIFFERENCES_MAX: Final = 100
+"""Runs whose first difference is kept; all are counted."""
+DECISION_REASONS_MAX: Final = 100
+"""Reasons for taking something over, or for skipping it, that are told apart."""

@@ -1,0 +1,187 @@
+"""Lists of runs: filters, the index that serves them, and pages that stay stable while runs arrive."""
+
+import base64
+import binascii
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from hashlib import sha256
+from typing import Final, Generic, NamedTuple, TypeVar
+
+import orjson
+
+from engine.core.state import RunStatus
+from engine.errors import ArgumentError
+from engine.limits import ID_CHARACTERS_MAX, LIST_ITEMS_MAX, LIST_LOOKED_MAX
+from engine.store.port import Store
+from projections.errors import CursorError
+from projections.keys import moment_key, run_of_place, text_key
+from projections.runs import INDEX_FAMILY, ROWS_FAMILY, RunSummary, decode_row, prefix
+
+T = TypeVar("T")
+
+_CURSOR_CHARACTERS_MAX: Final = 1_000
+_DIGEST_BYTES: Final = 8
+_PLACE_BYTES_MIN: Final = 9
+
+
+class Page(NamedTuple, Generic[T]):
+    """A page of a list.
+
+    Attributes:
+        items: The items; fewer than asked for at the end, or where few of the rows looked at fitted several filters.
+        cursor: Gives the next page, or None at the end.
+    """
+
+    items: list[T]
+    cursor: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFilter:
+    """Which runs a list shows; what is None does not matter.
+
+    Attributes:
+        workflow: Runs of the workflow with this id.
+        status: Runs in this status.
+        tag: Runs with this tag.
+        error: Runs that failed with an error of this type.
+        created_from: Runs created at this time or later; with a time zone.
+        created_before: Runs created before this time; with a time zone.
+
+    Raises:
+        ArgumentError: One of them is something else.
+    """
+
+    workflow: str | None = None
+    status: RunStatus | None = None
+    tag: str | None = None
+    error: str | None = None
+    created_from: datetime | None = None
+    created_before: datetime | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("workflow", "tag", "error"):
+            _check_text(name, getattr(self, name))
+        for name in ("created_from", "created_before"):
+            _check_time(name, getattr(self, name))
+        _check_status(self.status)
+
+    def index(self) -> bytes:
+        """Return the beginning of the index keys that serve this filter best."""
+        if self.error is not None:
+            return (
+                prefix("error", self.error)
+                if self.workflow is None
+                else prefix("workflow error", self.workflow, self.error)
+            )
+        if self.tag is not None:
+            return prefix("tag", self.tag)
+        if self.workflow is not None:
+            if self.status is not None:
+                return prefix("workflow status", self.workflow, self.status.value)
+            return prefix("workflow", self.workflow)
+        return prefix("all") if self.status is None else prefix("status", self.status.value)
+
+    def fits(self, run: RunSummary) -> bool:
+        """Return whether a run is to be shown, but for the time it was created, which the index knows."""
+        return (
+            self.workflow in {None, run.workflow_id}
+            and self.status in {None, run.run_status}
+            and (self.tag is None or self.tag in run.tags)
+            and (self.error is None or (run.error is not None and run.error.type == self.error))
+        )
+
+
+def list_runs(store: Store, wanted: RunFilter, limit: int, cursor: str | None) -> Page[RunSummary]:
+    """Return a page of runs, the newest first.
+
+    Args:
+        store: The views' store.
+        wanted: Which runs.
+        limit: How many at most.
+        cursor: Of the page before; None for the first page.
+
+    Raises:
+        ArgumentError: The limit is no number from 1 to `LIST_ITEMS_MAX`.
+        CursorError: The cursor is not one of a list with this filter.
+    """
+    check_limit(limit)
+    start = wanted.index()
+    low = start if wanted.created_from is None else start + moment_key(wanted.created_from)
+    high = start + (b"\xff" if wanted.created_before is None else moment_key(wanted.created_before))
+    if cursor is not None:
+        high = min(high, start + read_cursor(cursor, wanted))
+    found: list[RunSummary] = []
+    looked = 0
+    last = b""
+    while (room := limit - len(found)) and looked < LIST_LOOKED_MAX:
+        rows = store.scan(INDEX_FAMILY, low, high, limit=room, reverse=True)
+        for key, _ in rows:
+            last = key[len(start) :]
+            value = store.get(ROWS_FAMILY, text_key(run_of_place(last)))
+            # None when the row was removed since the index was read, beside another process.
+            if value is not None and wanted.fits(run := decode_row(value)):
+                found.append(run)
+        looked += len(rows)
+        if len(rows) < room:
+            return Page(found, None)
+        high = rows[-1][0]
+    more = store.scan(INDEX_FAMILY, low, high, limit=1, reverse=True)
+    return Page(found, make_cursor(last, wanted) if more else None)
+
+
+def make_cursor(place: bytes, wanted: RunFilter) -> str:
+    """Return the cursor of the page behind a place in a list."""
+    return base64.urlsafe_b64encode(_digest(wanted) + place).decode().rstrip("=")
+
+
+def read_cursor(cursor: object, wanted: RunFilter) -> bytes:
+    """Return the place behind which a page begins.
+
+    Raises:
+        CursorError: The cursor is not one of a list with this filter.
+    """
+    if not isinstance(cursor, str) or len(cursor) > _CURSOR_CHARACTERS_MAX:
+        raise CursorError(f"Expected a cursor, as a page gave it, but found {cursor!r:.80}.")
+    try:
+        data = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise CursorError(f"Expected a cursor, as a page gave it, but found {cursor[:80]!r}.") from error
+    if data[:_DIGEST_BYTES] != _digest(wanted) or len(data) < _DIGEST_BYTES + _PLACE_BYTES_MIN:
+        raise CursorError(
+            f"Expected a cursor of a list with the same filters, but {cursor[:80]!r} is of another one.",
+            hint="Begin with the first page.",
+        )
+    return data[_DIGEST_BYTES:]
+
+
+def check_limit(limit: object) -> None:
+    """Require a number of items that a page may have.
+
+    Raises:
+        ArgumentError: It is something else.
+    """
+    if not isinstance(limit, int) or isinstance(limit, bool) or not 1 <= limit <= LIST_ITEMS_MAX:
+        raise ArgumentError(f"Expected a limit from 1 to {LIST_ITEMS_MAX}, but found {limit!r:.80}.")
+
+
+def _digest(wanted: RunFilter) -> bytes:
+    return sha256(orjson.dumps(asdict(wanted))).digest()[:_DIGEST_BYTES]
+
+
+def _check_text(name: str, value: object) -> None:
+    if value is not None and (not isinstance(value, str) or not 0 < len(value) <= ID_CHARACTERS_MAX):
+        raise ArgumentError(
+            f"Expected a text of 1 to {ID_CHARACTERS_MAX} characters as {name}, but found {value!r:.80}."
+        )
+
+
+def _check_status(value: object) -> None:
+    if value is not None and not isinstance(value, RunStatus):
+        known = ", ".join(status.value for status in RunStatus)
+        raise ArgumentError(f"Expected a RunStatus as status ({known}), but found {value!r:.80}.")
+
+
+def _check_time(name: str, value: object) -> None:
+    if value is not None and (not isinstance(value, datetime) or value.tzinfo is None):
+        raise ArgumentError(f"Expected a datetime with a time zone as {name}, but found {value!r:.80}.")

@@ -1,0 +1,276 @@
+"""The fold of one partition into a store: from where the store has come to, on and on."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Final
+
+from engine.core.view import View
+from engine.errors import ClosedError, LogError
+from engine.executor.beginning import begin
+from engine.limits import (
+    FENCE_RETRY_SECONDS_MAX,
+    FENCE_RETRY_SECONDS_MIN,
+    PROJECTION_BATCH_RECORDS,
+    PROJECTION_TURN_SECONDS,
+)
+from engine.log.port import EVENTS, Ends, Log, LogRecord
+from engine.store.port import Store
+from projections.ended import FAMILY as ENDED
+from projections.ended import EndedRuns
+from projections.position import FAMILY as POSITIONS
+from projections.position import PartitionStoppedError, Position, StopReason, digest, read_position
+from projections.projection import Commit, Projection, Rows, Stretch
+
+_LOGGER = logging.getLogger("runline.projections")
+
+_REBUILD: Final = "Fold the log anew: runline rebuild."
+
+
+class PartitionFold:
+    """Folds one partition for several projections, all of them at the same position.
+
+    Args:
+        log: The log.
+        topic: `events` or `workflows`.
+        partition: The partition.
+        store: Where the rows and the position are.
+        projections: Those that fold this topic.
+        moved: Called after every batch, and when the fold stops.
+
+    Attributes:
+        position: How far it has come.
+        aim: The end of the partition when folding began.
+        begun: Whether the partition was looked at.
+        trouble: What keeps it from going on at the moment, or an empty text.
+    """
+
+    def __init__(
+        self,
+        log: Log,
+        topic: str,
+        partition: int,
+        store: Store,
+        *,
+        projections: Sequence[Projection],
+        moved: Callable[[], None],
+    ) -> None:
+        self._log = log
+        self._topic = topic
+        self._partition = partition
+        self._store = store
+        self._projections = projections
+        self._moved = moved
+        self._view = View()
+        self._ended = EndedRuns(store)
+        self.position = read_position(store, topic, partition) or self._first("")
+        self.aim = 0
+        self.begun = False
+        self.trouble = ""
+
+    @property
+    def caught_up(self) -> bool:
+        """Whether all is folded that was there when folding began."""
+        return self.begun and self.position.offset >= self.aim
+
+    @property
+    def name(self) -> str:
+        """The partition as people write it."""
+        return f"{self._topic}/{self._partition}"
+
+    async def run(self) -> None:
+        """Fold what is there and what comes, until the partition cannot be folded further.
+
+        Raises:
+            StoreDamagedError: The store is not what was written.
+            StoreFullError: There is no space left for it.
+            StoreError: The store cannot be used.
+        """
+        delay = FENCE_RETRY_SECONDS_MIN
+        while True:
+            before = self.position.offset
+            try:
+                await self._begin()
+                await self._follow()
+            except ClosedError:
+                return
+            except PartitionStoppedError as stopped:
+                self._stop(stopped)
+                return
+            except LogError as error:
+                self.trouble = str(error)
+                _LOGGER.error("%s cannot be folded now: %s; trying again", self.name, error)  # noqa: TRY400 - the text says it all
+            delay = (
+                FENCE_RETRY_SECONDS_MIN if self.position.offset > before else min(2 * delay, FENCE_RETRY_SECONDS_MAX)
+            )
+            self._moved()
+            await asyncio.sleep(delay)
+
+    async def _begin(self) -> None:
+        """Make sure that the partition is the one that was folded, and fold up to the position without any rows."""
+        topic_id = await self._log.topic_id(self._topic)
+        ends = await self._log.ends(self._topic, self._partition)
+        if not self.begun:
+            self.aim, self.begun = ends.end, True
+        if not self.position.topic_id:
+            self.position = self._first(topic_id)
+            self._save_position()
+        self._check_bounds(topic_id, ends)
+        await self._check_last()
+        if self._topic == EVENTS:
+            await self._fold_again()
+        if self.position.stopped is not None:
+            # What stopped it is over: a newer version reads the event, or somebody brought the records back.
+            self.position = replace(self.position, stopped=None, message="")
+            self._save_position()
+
+    def _first(self, topic_id: str) -> Position:
+        partitions = self._log.partitions if self._topic == EVENTS else 1
+        return Position(self._topic, self._partition, partitions, topic_id)
+
+    def _check_bounds(self, topic_id: str, ends: Ends) -> None:
+        position = self.position
+        if position.topic_id != topic_id:
+            raise PartitionStoppedError(
+                StopReason.TOPIC_RECREATED,
+                f"expected the topic {self._topic} with the identity {position.topic_id}, whose records were folded, "
+                f"but found {topic_id}: it was made again, or the views are those of another log.",
+                hint=_REBUILD,
+            )
+        if position.offset > ends.end:
+            raise PartitionStoppedError(
+                StopReason.LOG_TRUNCATED,
+                f"expected {self.name} to reach offset {position.offset}, up to which it was folded, "
+                f"but it ends at {ends.end}: records were lost.",
+                hint=_REBUILD,
+            )
+        if position.offset < ends.start and self._topic == EVENTS:
+            raise PartitionStoppedError(
+                StopReason.PREFIX_LOST,
+                f"expected {self.name} to hold offset {position.offset}, from which it is to be folded, "
+                f"but it begins at {ends.start}.",
+                hint="Restore the deleted records, or a copy of the log.",
+            )
+
+    async def _check_last(self) -> None:
+        position = self.position
+        if not position.offset:
+            return
+        records = await self._log.read(self._topic, self._partition, position.offset - 1, 1)
+        found = records[0] if records and records[0].offset == position.offset - 1 else None
+        # A compacted topic may have dropped the record; then nothing can be said.
+        if (found is None and self._topic == EVENTS) or (found is not None and digest(found) != position.digest):
+            raise self._differs(f"another record at offset {position.offset - 1}")
+
+    async def _fold_again(self) -> None:
+        """Bring the view to the position, from a checkpoint of the log."""
+        position = self.position
+        self._view = (await begin(self._log, self._partition, before=position.offset)).view
+        while self._view.position < position.offset:
+            count = min(PROJECTION_BATCH_RECORDS, position.offset - self._view.position)
+            for record in await self._log.read(EVENTS, self._partition, self._view.position, count):
+                self._view.fold(record)
+        # All that it knows is in the store: whatever lies below the position was folded.
+        self._ended.clear()
+        self._view.ended = self._ended
+        if self._view.epoch != position.epoch:
+            raise self._differs(f"epoch {self._view.epoch} instead of {position.epoch}")
+
+    def _differs(self, what: str) -> PartitionStoppedError:
+        return PartitionStoppedError(
+            StopReason.HISTORY_DIFFERS,
+            f"expected {self.name} to hold the records that were folded, but found {what}.",
+            hint=_REBUILD,
+        )
+
+    async def _follow(self) -> None:
+        reader = self._log.reader(self._topic, self._partition, self.position.offset)
+        self.trouble = ""
+        self._moved()
+        try:
+            while True:
+                records = await reader.next()
+                turn = time.monotonic()
+                for first in range(0, len(records), PROJECTION_BATCH_RECORDS):
+                    self._fold(records[first : first + PROJECTION_BATCH_RECORDS])
+                    self._moved()
+                    if time.monotonic() - turn > PROJECTION_TURN_SECONDS:
+                        await asyncio.sleep(0)
+                        turn = time.monotonic()
+        finally:
+            reader.close()
+
+    def _fold(self, records: Sequence[LogRecord]) -> None:
+        stopped = None
+        stretches: dict[str, Stretch] = {}
+        if self._topic == EVENTS:
+            try:
+                self._fold_events(records, stretches)
+            except _StoppedAt as stop:
+                stopped, records = stop.error, [record for record in records if record.offset < stop.offset]
+        if records:
+            self._write(records, stretches)
+        if stopped is not None:
+            raise stopped
+
+    def _fold_events(self, records: Sequence[LogRecord], stretches: dict[str, Stretch]) -> None:
+        view = self._view
+        unreadable = len(view.unreadable)
+        for record in records:
+            accepted = view.fold(record)
+            if accepted is not None:
+                stretch = stretches.get(record.key)
+                if stretch is None:
+                    stretch = stretches[record.key] = Stretch(record.key, [])
+                stretch.commits.append(Commit(accepted, record))
+            elif len(view.unreadable) > unreadable:
+                unreadable = len(view.unreadable)
+                self._unreadable(record)
+
+    def _unreadable(self, record: LogRecord) -> None:
+        """A commit that counts cannot be folded: wait for a newer version, or go on without its run, loudly."""
+        why = self._view.unreadable[record.key]
+        if record.key in self._view.from_future:
+            raise _StoppedAt(
+                record.offset,
+                PartitionStoppedError(
+                    StopReason.EVENT_FROM_FUTURE,
+                    f"expected events that this version knows in {self.name}, but found {why}.",
+                    hint="Use the version of Runline that wrote it, or a newer one.",
+                ),
+            )
+        _LOGGER.error("%s: run %s is folded no further: %s", self.name, record.key, why)
+
+    def _write(self, records: Sequence[LogRecord], stretches: dict[str, Stretch]) -> None:
+        batch = self._store.batch()
+        for projection in self._projections:
+            projection.fold(records, stretches.values(), Rows(batch, projection))
+        for stretch in stretches.values():
+            if stretch.after.status.terminal:
+                batch.put(ENDED, stretch.run_id.encode(), b"")
+        position = self.position.behind(records[-1], self._view.epoch)
+        batch.put(POSITIONS, position.key, position.encode())
+        self._store.write(batch)
+        self.position = position
+        self._ended.clear()
+
+    def _stop(self, error: PartitionStoppedError) -> None:
+        _LOGGER.error("%s is folded no further: %s", self.name, error)
+        self.position = self.position.stop(error)
+        self._save_position()
+        self._moved()
+
+    def _save_position(self) -> None:
+        batch = self._store.batch()
+        batch.put(POSITIONS, self.position.key, self.position.encode())
+        self._store.write(batch)
+
+
+class _StoppedAt(Exception):  # noqa: N818 - it says where, the error in it says what
+    """A record must not be folded."""
+
+    def __init__(self, offset: int, error: PartitionStoppedError) -> None:
+        self.offset = offset
+        self.error = error

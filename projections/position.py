@@ -1,0 +1,121 @@
+"""How far a fold has come in one partition, kept in the same write as what it has folded."""
+
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from hashlib import sha256
+from typing import Final
+
+import orjson
+
+from engine.errors import RunlineError
+from engine.log.port import LogRecord
+from engine.store.port import Store
+
+FAMILY: Final = "positions"
+"""The family of the store that holds the positions."""
+
+
+class StopReason(StrEnum):
+    """Why a partition is folded no further."""
+
+    TOPIC_RECREATED = "topic_recreated"
+    """The topic is not the one that was folded: it was deleted and made again, or it is another log's."""
+    LOG_TRUNCATED = "log_truncated"
+    """The partition ends before the position: records that were folded are no longer there."""
+    HISTORY_DIFFERS = "history_differs"
+    """The partition holds other records below the position than those that were folded."""
+    PREFIX_LOST = "prefix_lost"
+    """The partition begins behind the position: records that were not folded are gone."""
+    EVENT_FROM_FUTURE = "event_from_future"
+    """The next commit holds an event of a newer version of Runline."""
+
+
+class PartitionStoppedError(RunlineError):
+    """A partition cannot be folded further; other partitions can.
+
+    Attributes:
+        reason: Why.
+    """
+
+    code = "partition_stopped"
+
+    def __init__(self, reason: StopReason, message: str, *, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """How far a fold has come.
+
+    Attributes:
+        topic: The topic, by our own name.
+        partition: The partition.
+        partitions: How many partitions the topic has.
+        topic_id: The identity of the topic that is folded.
+        offset: The offset of the next record.
+        epoch: The epoch in force there, or None before any fence.
+        digest: SHA-256 of the last folded record, in hex; empty before any.
+        stopped: Why the partition is folded no further, or None.
+        message: The same for people, or an empty text.
+    """
+
+    topic: str
+    partition: int
+    partitions: int
+    topic_id: str
+    offset: int = 0
+    epoch: str | None = None
+    digest: str = ""
+    stopped: StopReason | None = None
+    message: str = field(default="", compare=False)
+
+    def behind(self, record: LogRecord, epoch: str | None) -> "Position":
+        """Return the position behind a record."""
+        return replace(self, offset=record.offset + 1, epoch=epoch, digest=digest(record), stopped=None, message="")
+
+    def stop(self, error: PartitionStoppedError) -> "Position":
+        """Return the same position, stopped."""
+        return replace(self, stopped=error.reason, message=str(error))
+
+    def encode(self) -> bytes:
+        """Return the position as it stands in the store."""
+        return orjson.dumps(self)
+
+    @property
+    def key(self) -> bytes:
+        """The key it stands under."""
+        return position_key(self.topic, self.partition)
+
+
+def position_key(topic: str, partition: int) -> bytes:
+    """Return the key of a partition's position."""
+    return f"{topic}/{partition:06d}".encode()
+
+
+def read_position(store: Store, topic: str, partition: int) -> Position | None:
+    """Return how far a partition has been folded into a store, or None when nothing of it has."""
+    value = store.get(FAMILY, position_key(topic, partition))
+    return None if value is None else _decode(value)
+
+
+def read_positions(store: Store, limit: int) -> list[Position]:
+    """Return the positions of all partitions.
+
+    Args:
+        store: The store.
+        limit: How many at most.
+    """
+    return [_decode(value) for _, value in store.scan(FAMILY, b"", None, limit=limit)]
+
+
+def digest(record: LogRecord) -> str:
+    """Return what tells a record from any other that might stand in its place."""
+    known = "\n".join((str(record.offset), str(record.timestamp), record.key, record.headers.get("ce_id", "")))
+    return sha256(known.encode() + b"\n" + record.value).hexdigest()
+
+
+def _decode(value: bytes) -> Position:
+    row = orjson.loads(value)
+    stopped = row.pop("stopped")
+    return Position(**row, stopped=None if stopped is None else StopReason(stopped))
