@@ -1,7 +1,8 @@
 """The engine as a program uses it: publish workflows, create and start runs, wait for them, ask about them."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+import logging
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
@@ -30,6 +31,7 @@ from engine.errors import (
     CommandRefusedError,
     RunEndedError,
     RunIdInvalidError,
+    RunlineError,
     RunNotCreatedError,
     RunNotFoundError,
     WaitTimeoutError,
@@ -40,16 +42,18 @@ from engine.history import read_history, traces_in
 from engine.limits import ERROR_MESSAGE_CHARACTERS_MAX, NODES_RUNNING_MAX
 from engine.log.opening import open_log
 from engine.log.partitioner import partition_of
-from engine.log.port import COMMANDS, Log
+from engine.log.port import COMMANDS, EVENTS, Log
 from engine.ports import Clock, Ids, SystemClock, SystemIds
 from engine.progress import ProgressHost, ProgressService
 from engine.registry import Registry
 from engine.run import Run, Trace, run_of
-from engine.runs import LocalRuns, Runs, SharedRuns
+from engine.runs import LocalRuns, Runs, RunViews, SharedRuns
 from engine.waiters import Waiter, Waiters
 from engine.workflow.definition import WorkflowDefinition
 from engine.workflow.loader import load
 from engine.workflow.validation import require_valid
+
+_LOGGER = logging.getLogger("runline.service")
 
 T = TypeVar("T")
 
@@ -76,6 +80,7 @@ class EngineService:
         *,
         progress_services: Sequence[ProgressService] = (),
         executor: bool | None = None,
+        views: RunViews | None = None,
         kafka_properties: Mapping[str, str] | None = None,
         durability: Literal["fsync", "process"] = "fsync",
         nodes_running_max: int = NODES_RUNNING_MAX,
@@ -97,6 +102,7 @@ class EngineService:
         self._validated_with = registry
         self._location = location
         self._executes = executor
+        self._views = views
         self._kafka_properties = dict(kafka_properties or {})
         self._progress_services = tuple(progress_services)
         self._durability: Literal["fsync", "process"] = durability
@@ -118,6 +124,7 @@ class EngineService:
         *,
         progress_services: Sequence[ProgressService] = (),
         executor: bool | None = None,
+        views: RunViews | None = None,
         kafka_properties: Mapping[str, str] | None = None,
         durability: Literal["fsync", "process"] = "fsync",
         nodes_running_max: int = NODES_RUNNING_MAX,
@@ -135,6 +142,8 @@ class EngineService:
             progress_services: Called with every change of a run or a trace, in this order.
             executor: Whether this process executes runs. By default it does, unless the log is on Kafka and there is
                 no registry: then others execute what this process starts. An embedded log has no others.
+            views: Views of runs, such as `projections.Views.folded(path)`: kept fresh by this process, and asked by
+                `get_run` and `get_traces`, which otherwise read the log.
             kafka_properties: Properties of librdkafka for all Kafka clients, such as `security.protocol`; where the
                 location comes from the settings, over those of the settings.
             durability: `fsync` keeps what was acknowledged through a loss of power. `process` keeps it only through
@@ -153,6 +162,7 @@ class EngineService:
             registry,
             progress_services=progress_services,
             executor=executor,
+            views=views,
             kafka_properties=kafka_properties,
             durability=durability,
             nodes_running_max=nodes_running_max,
@@ -176,6 +186,8 @@ class EngineService:
                 stack.push_async_callback(self._log.close)
             else:
                 self._log = self._location
+            if self._views is not None:
+                await stack.enter_async_context(self._views.fold(self._log))
             self._catalogue = Catalogue(self._log, self.registry, source=SOURCE, now=self._clock.now)
             self._progress = ProgressHost(self._log, self._progress_services)
             await self._progress.start()
@@ -419,6 +431,8 @@ class EngineService:
             RunNotFoundError: No run has this id.
         """
         self._require_open()
+        if self._views is not None and (run := await self._viewed(_checked(run_id), self._views, self._views.get_run)):
+            return run
         return run_of(_known(run_id, await self._runs.state(_checked(run_id))))
 
     async def get_traces(self, run_id: str) -> list[Trace]:
@@ -429,12 +443,28 @@ class EngineService:
             RunNotFoundError: No run has this id.
         """
         self._require_open()
+        if self._views is not None and (
+            traces := await self._viewed(_checked(run_id), self._views, self._views.get_traces)
+        ):
+            return traces
         history = await read_history(self._log, _checked(run_id))
         if not history:
             raise RunNotFoundError(f"Expected the id of a run, but no run has the id {run_id}.")
         return traces_in(history)
 
     # Inside.
+
+    async def _viewed(self, run_id: str, views: RunViews, ask: Callable[[str], Awaitable[T]]) -> T | None:
+        """Ask views that are as fresh as the log is now, or return None where only the log can tell."""
+        try:
+            end = (await self._log.ends(EVENTS, partition_of(run_id, self._log.partitions))).end
+            await views.reach_offset(run_id, end)
+            return await ask(run_id)
+        except RunNotFoundError:
+            raise
+        except RunlineError as error:
+            _LOGGER.warning("The views cannot be asked: %s; reading the log", error)
+            return None
 
     def _require_open(self) -> None:
         if self._resources is None:

@@ -33,9 +33,9 @@ _ALL: Final = RunFilter()
 class Views:
     """Answers questions about runs from the views of a directory.
 
-    Made by `Views.open`, which reads beside whoever folds the views; by `Views.folded`, which lets an engine fold them; or
-    by `Views.of` from a projector.
-    What an answer shows is a moment of the log; `as_fresh_as` asks for one that is not before a given commit.
+    Made by `Views.open`, which reads beside whoever folds the views; by `Views.folded`, which lets an engine fold them;
+    or by `Views.of` from a projector. What an answer shows is a moment of the log; `as_fresh_as` asks for one that is
+    not before a given commit.
 
     Args:
         source: Gives the store.
@@ -252,6 +252,12 @@ class OpenViews(Views):
     ) -> None:
         """Let go of the store."""
         self._beside.close()
+
+    @asynccontextmanager
+    async def fold(self, log: Log) -> AsyncIterator[None]:  # noqa: ARG002 - another process folds it
+        """Read for as long as the context is entered."""
+        async with self:
+            yield
 
 
 class FoldedViews(Views):

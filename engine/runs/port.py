@@ -1,8 +1,11 @@
 """The port through which a process sees runs: their states, and for its waiters every commit as it is accepted."""
 
+from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 from engine.core.state import RunState
+from engine.log.port import Log
+from engine.run import Run, Trace
 
 
 class Runs(Protocol):
@@ -37,4 +40,42 @@ class Runs(Protocol):
 
     async def close(self) -> None:
         """Stop."""
+        ...
+
+
+class RunViews(Protocol):
+    """Views of runs, folded from the log, that an engine asks instead of reading the log. See `projections.Views`."""
+
+    def fold(self, log: Log) -> AbstractAsyncContextManager[None]:
+        """Keep the views as fresh as this log for as long as the context is entered.
+
+        Raises:
+            RunlineError: They cannot be used.
+        """
+        ...
+
+    async def reach_offset(self, run_id: str, offset: int) -> None:
+        """Wait until the partition of a run is folded up to an offset of `events`.
+
+        Raises:
+            RunlineError: It was not in time, or cannot be.
+        """
+        ...
+
+    async def get_run(self, run_id: str) -> Run:
+        """Return a run.
+
+        Raises:
+            RunNotFoundError: The views have no such run.
+            RunlineError: They cannot be asked.
+        """
+        ...
+
+    async def get_traces(self, run_id: str) -> list[Trace]:
+        """Return a run's traces, in the order in which they began.
+
+        Raises:
+            RunNotFoundError: The views have no such run.
+            RunlineError: They cannot be asked.
+        """
         ...
