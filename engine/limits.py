@@ -164,3 +164,26 @@ DECISION_DIFFERENCES_MAX: Final = 100
 """Runs whose first difference is kept; all are counted."""
 DECISION_REASONS_MAX: Final = 100
 """Reasons for taking something over, or for skipping it, that are told apart."""
+
+# Audit.
+AUDIT_RANGE_RECORDS: Final = 8_192
+"""Offsets of one range of a Merkle tree; a range begins at a multiple of it."""
+AUDIT_VIOLATIONS_SHOWN: Final = 100
+"""Violations of one partition that are named; all are counted."""
+AUDIT_READ_RECORDS: Final = 2_000
+AUDIT_READ_BYTES: Final = 8 * 1024 * 1024
+"""Records that the audit asks the log for at once; fewer when those before them had more bytes than this."""
+AUDIT_AHEAD_RECORDS: Final = 4_000
+"""Records that reading is ahead of folding, so that a checkpoint is seen before the place it sums up is folded."""
+AUDIT_AHEAD_BYTES: Final = 32 * 1024 * 1024
+"""Bytes of values after which reading waits for folding, however few records they are."""
+AUDIT_SAVE_RECORDS: Final = 8_192
+"""Records after which an audit writes down where it is."""
+AUDIT_CHECKPOINTS_OPEN_MAX: Final = 16
+"""States of a partition that wait for the parts that name them."""
+AUDIT_DAMAGED_MAX: Final = 1_000
+"""Unreadable offsets of a partition after which the audit leaves the rest of it."""
+BUNDLE_BYTES_MAX: Final = 256 * 1024 * 1024
+"""Bytes of a bundle that is read; it is held in memory."""
+ROOTS_BYTES_MAX: Final = 256 * 1024 * 1024
+"""Bytes of a file with roots that is read."""

@@ -4,8 +4,9 @@ from typing import Protocol
 
 import pytest
 
-from engine.log.embedded import Durability, EmbeddedLog
+from engine.log.embedded import Durability, EmbeddedLog, ReadOnlyLog
 from engine.log.port import Log
+from tests.log.beside import Beside, at_once
 from tests.simulation.log import SimulatedLog
 from tests.support.logs import open_kafka
 
@@ -14,7 +15,7 @@ class OpenLog(Protocol):
     def __call__(self, partitions: int = 1, clock: Callable[[], float] = lambda: 1_700_000_000.5) -> Awaitable[Log]: ...
 
 
-@pytest.fixture(params=["embedded", "embedded-process", "simulated", "kafka"])
+@pytest.fixture(params=["embedded", "embedded-process", "beside", "simulated", "kafka"])
 async def open_log(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[OpenLog]:
     opened: list[Log] = []
 
@@ -26,7 +27,10 @@ async def open_log(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncItera
             log = SimulatedLog(partitions, clock)
         else:
             durability: Durability = "process" if request.param == "embedded-process" else "fsync"
-            log = await EmbeddedLog.open(tmp_path / f"log {len(opened)}", partitions, durability, clock)
+            path = tmp_path / f"log {len(opened)}"
+            log = writer = await EmbeddedLog.open(path, partitions, durability, clock)
+            if request.param == "beside":
+                log = Beside(writer, ReadOnlyLog(path, at_once))
         opened.append(log)
         return log
 

@@ -1,5 +1,6 @@
 """Whatever was acknowledged is there after the writer was killed, at any moment and however often."""
 
+import asyncio
 import os
 import random
 import signal
@@ -136,6 +137,43 @@ async def test_a_log_is_read_beside_its_running_writer(tmp_path: Path) -> None:
     }
     check(found, acknowledged)
     await reading.close()
+
+
+async def test_a_log_is_followed_beside_writers_that_are_killed_one_after_the_other(tmp_path: Path) -> None:
+    seed = 7
+    print("seed", seed)
+    chance = random.Random(seed)
+    await (await EmbeddedLog.open(tmp_path, PARTITIONS)).close()
+    reading = await EmbeddedLog.open_reading(tmp_path)
+    found: dict[int, list[LogRecord]] = {partition: [] for partition in range(PARTITIONS)}
+
+    async def follow(partition: int) -> None:
+        reader = reading.reader(EVENTS, partition, 0)
+        while True:
+            found[partition] += await reader.next()
+
+    followers = [asyncio.create_task(follow(partition)) for partition in range(PARTITIONS)]
+    acknowledged: Acknowledged = {}
+
+    def write(kill: int) -> None:
+        with appender(tmp_path, "process", kill) as process:
+            acknowledged.update(killed_after(process, chance.uniform(0.05, 0.4), kill))
+
+    for kill in range(6):
+        await asyncio.to_thread(write, kill)
+    writer = await EmbeddedLog.open(tmp_path, PARTITIONS)
+    ends = [await writer.append(EVENTS, partition, appending.record(99, 1, 1)) + 1 for partition in range(PARTITIONS)]
+    reader = reading.reader(EVENTS, 0, ends[0] - 1)
+    await reader.next()
+    while [len(found[partition]) for partition in range(PARTITIONS)] != ends:
+        assert not any(follower.done() for follower in followers)
+        await asyncio.sleep(0)
+    check(found, acknowledged)
+    assert len(acknowledged) > 100, "the kills must not all come before the first acknowledgement"
+    for follower in followers:
+        follower.cancel()
+    await reading.close()
+    await writer.close()
 
 
 async def test_a_second_writer_is_refused_and_told_who_is_first(tmp_path: Path) -> None:

@@ -64,7 +64,7 @@ class EmbeddedReader:
                 self._live = True
             self._waiter = asyncio.get_running_loop().create_future()
             try:
-                await self._waiter
+                await self._wait(self._waiter)
             finally:
                 self._waiter = None
         raise ClosedError(f"the reader of {self.partition} was closed.")
@@ -93,6 +93,9 @@ class EmbeddedReader:
         self._tail.clear()
         self._tail_records = self._tail_bytes = 0
         self._wake()
+
+    async def _wait(self, waiter: asyncio.Future[None]) -> None:
+        await waiter
 
     def _from_tail(self) -> list[LogRecord]:
         chunk = self._tail.popleft()

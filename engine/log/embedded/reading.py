@@ -1,4 +1,4 @@
-"""Reading an embedded log beside the process that writes it."""
+"""Reading and following an embedded log beside the process that writes it."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -8,13 +8,14 @@ from typing import Final, NoReturn
 from engine.errors import ClosedError, LogError
 from engine.log.embedded.acknowledged import Promises, read_promises
 from engine.log.embedded.failures import from_store
+from engine.log.embedded.following import Following, FollowingReader, Sleep
 from engine.log.embedded.layout import topic_identity
 from engine.log.embedded.opening import FAMILIES, STORE, check_identity, partitions_of_log, partitions_promised
 from engine.log.embedded.partition import Partition
 from engine.log.embedded.records import StoredRecords
 from engine.log.errors import LogReadOnlyError, LogReplacedError
 from engine.log.place import check_offset, place_unknown
-from engine.log.port import COMMANDS, Ends, LogRecord, Member, Owner, Reader, Record
+from engine.log.port import COMMANDS, Ends, LogRecord, Member, Owner, Record
 from engine.store.errors import StoreError
 from engine.store.rocks import RocksStore
 
@@ -22,13 +23,15 @@ _NONE_HINT: Final = "Name the directory of a log; one is made when something is 
 
 
 class ReadOnlyLog:
-    """A log as it was at the last `refresh`, with nothing that its writer has not reported as written.
+    """A log as it was at the last look at it, with nothing that its writer has not reported as written.
 
+    It is looked at when it is opened, at every `refresh`, and every `FOLLOW_SECONDS` while a reader waits for more.
     Use `EmbeddedLog.open_reading`.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, sleep: Sleep = asyncio.sleep) -> None:
         self._directory = directory
+        self._following = Following(self._look, sleep)
         promises = self._promises()
         self._log_id = promises.log_id
         self._count = partitions_promised(promises)
@@ -43,7 +46,7 @@ class ReadOnlyLog:
                 raise
         except StoreError as error:
             raise from_store(error, directory) from error
-        self._take_over(promises)
+        self._take_over([promise.written for promise in promises.ends])
 
     @property
     def partitions(self) -> int:
@@ -62,24 +65,7 @@ class ReadOnlyLog:
             LogDamagedError: The log is not what was written.
             LogError: It cannot be read.
         """
-        # What was promised is read first: the store, looked at later, must have it.
-        promises = self._promises()
-        if promises.log_id != self._log_id:
-            raise LogReplacedError(
-                f"expected the directory {self._directory} to hold log {self._log_id.hex()}, but it holds "
-                f"{promises.log_id.hex()} now.",
-                hint="Open it anew; what was read before is no part of this log.",
-            )
-        try:
-            try:
-                self._store.refresh()
-            except StoreError:
-                # The writer has begun anew since, with other files.
-                self._store.reopen()
-                check_identity(self._store, self._directory, promises)
-        except StoreError as error:
-            raise from_store(error, self._directory) from error
-        self._take_over(promises)
+        await self._following.look()
 
     @property
     def shared(self) -> bool:
@@ -113,14 +99,14 @@ class ReadOnlyLog:
         self._refuse(topic, partition, record, failed)
 
     async def ends(self, topic: str, partition: int) -> Ends:
-        """Return the partition's bounds as of the last `refresh`."""
+        """Return the partition's bounds as of the last look."""
         return Ends(0, self._partition(topic, partition).end)
 
     async def read(self, topic: str, partition: int, offset: int, count: int) -> Sequence[LogRecord]:
         """Return up to `count` records from `offset` on, fewer at the end; never waits for new ones.
 
         Raises:
-            OffsetOutOfRangeError: The partition did not reach that far at the last `refresh`.
+            OffsetOutOfRangeError: The partition did not reach that far at the last look.
             LogDamagedError: Names the topic, partition and offset of what cannot be read.
         """
         place = self._partition(topic, partition)
@@ -140,14 +126,45 @@ class ReadOnlyLog:
         """Refuse: another process owns the partitions."""
         self._refuse(COMMANDS, 0, group, owner)
 
-    def reader(self, topic: str, partition: int, offset: int) -> Reader:
-        """Refuse: nobody tells this process about new records; `refresh` and `read` show them."""
-        self._refuse(topic, partition, offset)
+    def reader(self, topic: str, partition: int, offset: int) -> FollowingReader:
+        """Return a reader that starts at `offset` and goes on with what is appended, a moment after it was."""
+        return FollowingReader(self._partition(topic, partition), self._records, offset, self._following)
 
     async def close(self) -> None:
         """Let go of the log. Closing twice is allowed."""
         self._records.closed = True
+        for place in self._places.values():
+            for reader in list(place.readers):
+                reader.close()
         self._store.close()
+
+    async def _look(self) -> None:
+        if self._records.closed:
+            raise ClosedError(f"the log {self._directory} was closed.")
+        # What was promised is read first: the store, looked at later, must have it.
+        promises = self._promises()
+        if promises.log_id != self._log_id:
+            raise LogReplacedError(
+                f"expected the directory {self._directory} to hold log {self._log_id.hex()}, but it holds "
+                f"{promises.log_id.hex()} now.",
+                hint="Open it anew; what was read before is no part of this log.",
+            )
+        # Looking into the store costs much more than to see that there is nothing new in it.
+        ends = [promise.written for promise in promises.ends]
+        if ends != [place.end for place in self._places.values()]:
+            self._catch_up(promises)
+            self._take_over(ends)
+
+    def _catch_up(self, promises: Promises) -> None:
+        try:
+            try:
+                self._store.refresh()
+            except (StoreError, ClosedError):
+                # The writer has begun anew since, with other files.
+                self._store.reopen()
+                check_identity(self._store, self._directory, promises)
+        except StoreError as error:
+            raise from_store(error, self._directory) from error
 
     def _promises(self) -> Promises:
         promises = read_promises(self._directory)
@@ -155,9 +172,12 @@ class ReadOnlyLog:
             raise LogError(f"expected an embedded log in {self._directory}, but there is none.", hint=_NONE_HINT)
         return promises
 
-    def _take_over(self, promises: Promises) -> None:
-        for place, promise in zip(self._places.values(), promises.ends, strict=True):
-            place.end = promise.written
+    def _take_over(self, ends: Sequence[int]) -> None:
+        for place, end in zip(self._places.values(), ends, strict=True):
+            if place.end != end:
+                place.end = end
+                for reader in place.readers:
+                    reader.lag()
 
     def _partition(self, topic: str, partition: int) -> Partition:
         if self._records.closed:
@@ -171,7 +191,7 @@ class ReadOnlyLog:
         self._partition(topic, partition)
         raise LogReadOnlyError(
             f"the log {self._directory} was opened for reading beside its writer.",
-            hint="Append in the process that opened it with EmbeddedLog.open; use refresh and read to follow it.",
+            hint="Append in the process that opened it with EmbeddedLog.open.",
         )
 
 
