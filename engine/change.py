@@ -29,6 +29,7 @@ def changes_of(accepted: Accepted) -> Iterator[Change]:
     before = accepted.before
     for index, event in enumerate(value["events"]):
         after = evolve(before, (event,), value["run"], value["time"])
+        after.head = accepted.id
         subject = _subject(event, before, after, value["time"])
         if subject is not None:
             yield Change(f"{accepted.id}.{index}", subject)
@@ -38,13 +39,14 @@ def changes_of(accepted: Accepted) -> Iterator[Change]:
 def _subject(event: Event, before: RunState | None, after: RunState, time: str) -> Run | Trace | None:
     match event["type"]:
         case "trace.started":
-            return trace_of(after.run_id, _find(after, event["trace"]), after.context)
+            return trace_of(after.run_id, _find(after, event["trace"]), after.context, after.head)
         case "trace.succeeded":
-            return _ended(before, event["trace"], TraceStatus.SUCCESS, time, after.context, message=event["message"])
+            output, message = after.context, event["message"]
+            return _ended(before, after.head, event["trace"], TraceStatus.SUCCESS, time, output=output, message=message)
         case "trace.failed":
-            return _ended(before, event["trace"], TraceStatus.FAILED, time, error=event["error"])
+            return _ended(before, after.head, event["trace"], TraceStatus.FAILED, time, error=event["error"])
         case "trace.cancelled":
-            return _ended(before, event["trace"], TraceStatus.CANCELLED, time)
+            return _ended(before, after.head, event["trace"], TraceStatus.CANCELLED, time)
         case "command.refused":
             return None
         case _:
@@ -53,11 +55,12 @@ def _subject(event: Event, before: RunState | None, after: RunState, time: str) 
 
 def _ended(
     before: RunState | None,
+    commit_id: str,
     number: int,
     status: TraceStatus,
     time: str,
-    output: WireObject | None = None,
     *,
+    output: WireObject | None = None,
     error: Error | None = None,
     message: str = "",
 ) -> Trace:
@@ -67,6 +70,7 @@ def _ended(
         before.run_id,
         trace,
         before.context,
+        commit_id,
         status=status,
         output=output,
         error=error,

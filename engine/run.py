@@ -47,6 +47,7 @@ class Run:
         created: UTC.
         started: UTC, or None.
         stopped: UTC, or None.
+        commit_id: The id of the commit that changed it last: whoever has seen that one, has seen this.
     """
 
     run_id: str
@@ -60,6 +61,7 @@ class Run:
     created: datetime
     started: datetime | None
     stopped: datetime | None
+    commit_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,7 @@ class Trace:
         output_context: The context it left, as JSON text; None while it runs or when it failed.
         started: UTC, of the first attempt.
         stopped: UTC, or None.
+        commit_id: The id of the commit that changed it last: whoever has seen that one, has seen this.
     """
 
     trace_id: str
@@ -97,6 +100,7 @@ class Trace:
     output_context: str | None
     started: datetime
     stopped: datetime | None
+    commit_id: str
 
 
 def run_of(state: RunState) -> Run:
@@ -113,6 +117,7 @@ def run_of(state: RunState) -> Run:
         created=datetime.fromisoformat(state.created),
         started=None if state.started is None else datetime.fromisoformat(state.started),
         stopped=None if state.stopped is None else datetime.fromisoformat(state.stopped),
+        commit_id=state.head,
     )
 
 
@@ -120,6 +125,7 @@ def trace_of(
     run_id: str,
     trace: OpenTrace,
     context: WireObject,
+    commit_id: str,
     *,
     status: TraceStatus = TraceStatus.RUNNING,
     output: WireObject | None = None,
@@ -127,7 +133,7 @@ def trace_of(
     message: str = "",
     stopped: str | None = None,
 ) -> Trace:
-    """Return the trace that an open trace, the context it got, and how it ended show."""
+    """Return the trace that an open trace, the context it got, its last commit, and how it ended show."""
     return Trace(
         trace_id=trace_id(run_id, trace.number),
         run_id=run_id,
@@ -143,6 +149,7 @@ def trace_of(
         output_context=None if output is None else _text(output),
         started=datetime.fromisoformat(trace.started),
         stopped=None if stopped is None else datetime.fromisoformat(stopped),
+        commit_id=commit_id,
     )
 
 

@@ -7,6 +7,7 @@ import orjson
 
 from engine.run import Run, RunError, Trace
 
+_NAMES = {"commit_id": "commit"}
 _CONTEXTS = {"input_context": "input", "output_context": "output"}
 
 
@@ -39,7 +40,7 @@ def _json(subject: Run | Trace) -> dict[str, object]:
         elif isinstance(value, RunError):
             data[field.name] = {"type": value.type, "message": value.message, "node_id": value.node_id}
         else:
-            data[field.name] = value
+            data[_NAMES.get(field.name, field.name)] = value
     return data
 
 

@@ -15,6 +15,7 @@ RUN_ID = "01900000-0000-7000-8000-000000000000"
 RUN = Run(
     run_id=RUN_ID, workflow_id="w", workflow_version="v", run_status=RunStatus.RUNNING, message="running", error=None,
     input_context="{}", output_context=None, created=BEGIN, started=BEGIN, stopped=None,
+    commit_id="c",
 )  # fmt: skip
 
 
@@ -24,7 +25,7 @@ def trace(number: int, begin: float = 0, seconds: float | None = None, **changes
         trace_id=f"{RUN_ID}.{number}", run_id=RUN_ID, number=number, node_id=f"n{number}", node_type="code",
         title=f"node {number}", attempt=1, message="", error=None, input_context="{}", output_context=None,
         trace_status=TraceStatus.RUNNING if seconds is None else TraceStatus.SUCCESS,
-        started=started, stopped=None if seconds is None else started + timedelta(seconds=seconds),
+        started=started, stopped=None if seconds is None else started + timedelta(seconds=seconds), commit_id="c",
     )  # fmt: skip
     return replace(made, **changes)  # type: ignore[arg-type]  # the fields of a trace
 

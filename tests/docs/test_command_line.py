@@ -144,7 +144,7 @@ def keys_shown(of: str) -> set[str]:
 
 
 def test_the_keys_of_runs_and_traces_are_those_shown() -> None:
-    named = {"input_context": "input", "output_context": "output"}
+    named = {"input_context": "input", "output_context": "output", "commit_id": "commit"}
     assert keys_shown("a run") == {named.get(field.name, field.name) for field in fields(Run)}
     assert keys_shown("a trace") == {named.get(field.name, field.name) for field in fields(Trace)}
     assert keys_shown("a run's or trace's `error`") == {field.name for field in fields(RunError)}
