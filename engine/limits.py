@@ -143,6 +143,8 @@ KAFKA_FETCH_BYTES_MAX: Final = 8 * 1024 * 1024
 KAFKA_QUEUE_RECORDS_MAX: Final = 500_000
 KAFKA_QUEUE_KIBIBYTES_MAX: Final = 512 * 1024
 """Records, and KiB, that wait in the client for the brokers; more are refused at once."""
+KAFKA_TAKE_RECORDS: Final = 100
+"""Messages that are taken from the client at once: of many more, the first are no longer in the processor's cache."""
 KAFKA_FETCHERS_MAX: Final = 4
 """Stretches of partitions that one process reads at once."""
 KAFKA_REVOKE_SECONDS_MAX: Final = 3.0
@@ -187,3 +189,8 @@ BUNDLE_BYTES_MAX: Final = 256 * 1024 * 1024
 """Bytes of a bundle that is read; it is held in memory."""
 ROOTS_BYTES_MAX: Final = 256 * 1024 * 1024
 """Bytes of a file with roots that is read."""
+GRAPH_FINE_NODES_MAX: Final = 150
+GRAPH_FINE_CONNECTIONS_MAX: Final = 300
+"""Nodes and connections of a picture up to which the layout takes all the trouble it can; beyond, only the fast part."""
+GRAPH_WAYPOINTS_MAX: Final = 100_000
+"""Places that the connections of a picture may pass between their ends, one for each layer of nodes they cross."""
