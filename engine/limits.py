@@ -26,6 +26,9 @@ EXPRESSION_DEPTH_MAX: Final = 100
 """Operations of one expression inside each other: far below Python's recursion limit."""
 EXPRESSION_STEPS_MAX: Final = 1_000_000
 """Steps of one evaluation of an expression; a step is a visited value, about a microsecond."""
+RUN_TAGS_MAX: Final = 20
+TAG_CHARACTERS_MAX: Final = 100
+"""Tags of one run, and characters of one tag."""
 PATH_SEGMENTS_MAX: Final = 64
 
 # Workflow definitions.

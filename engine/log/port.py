@@ -190,6 +190,29 @@ class Log(Protocol):
         """
         ...
 
+    async def scan(
+        self, topic: str, partition: int, start: int, end: int, take: Callable[[Sequence[LogRecord]], None]
+    ) -> None:
+        """Hand over the records from `start` to before `end`, in order, as fast as they can be read.
+
+        For whoever has much to read and little to do with the event loop.
+
+        Args:
+            topic: The topic.
+            partition: The partition.
+            start: The first offset.
+            end: The offset behind the last record; the partition reaches it.
+            take: Called with some records, again and again; perhaps in another thread, never in two at once. What it
+                raises ends the scan.
+
+        Raises:
+            OffsetOutOfRangeError: The partition does not hold these offsets.
+            LogDamagedError: Names the topic, partition and offset of what cannot be read.
+            LogError: The log cannot be read.
+            ClosedError: The log was closed.
+        """
+        ...
+
     async def read_key(self, topic: str, partition: int, key: str) -> Sequence[LogRecord]:
         """Return all records with this key, in order. A log that is not `indexed` reads the whole partition for it."""
         ...

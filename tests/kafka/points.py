@@ -116,6 +116,11 @@ class PointedLog:
     async def read(self, topic: str, partition: int, offset: int, count: int) -> Sequence[LogRecord]:
         return await self._inner.read(topic, partition, offset, count)
 
+    async def scan(
+        self, topic: str, partition: int, start: int, end: int, take: Callable[[Sequence[LogRecord]], None]
+    ) -> None:
+        await self._inner.scan(topic, partition, start, end, take)
+
     async def read_key(self, topic: str, partition: int, key: str) -> Sequence[LogRecord]:
         return await self._inner.read_key(topic, partition, key)
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from engine.errors import LogError
 from engine.log.embedded import EmbeddedLog, EmbeddedReader, ReadOnlyLog
 from engine.log.port import Ends, LogRecord, Member, Owner, Record
+from engine.log.scanning import scan_by_reading
 
 
 async def at_once(_seconds: float) -> None:
@@ -62,6 +63,12 @@ class Beside:
     async def read(self, topic: str, partition: int, offset: int, count: int) -> Sequence[LogRecord]:
         await self._reading.refresh()
         return await self._reading.read(topic, partition, offset, count)
+
+    async def scan(
+        self, topic: str, partition: int, start: int, end: int, take: Callable[[Sequence[LogRecord]], None]
+    ) -> None:
+        """Hand over the records from `start` to before `end`, in order."""
+        await scan_by_reading(self, topic, partition, start, end, take)
 
     async def read_key(self, topic: str, partition: int, key: str) -> Sequence[LogRecord]:
         await self._reading.refresh()

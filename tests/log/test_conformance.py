@@ -36,6 +36,10 @@ async def take(reader: Reader, count: int) -> list[LogRecord]:
     return taken
 
 
+async def _cancel(task: asyncio.Task[None]) -> None:
+    task.cancel()
+
+
 def numbers(records: Sequence[LogRecord]) -> list[int]:
     return [int(found.value) for found in records]
 
@@ -160,6 +164,52 @@ async def test_a_reader_outside_the_partition_is_told_so(open_log: OpenLog) -> N
     await fill(log, 3)
     with pytest.raises(OffsetOutOfRangeError, match="between 0 and 3, but found 4"):
         await log.reader(EVENTS, 0, 4).next()
+
+
+async def test_a_scan_hands_over_what_was_asked_for_and_nothing_else(open_log: OpenLog) -> None:
+    log = await open_log()
+    await fill(log, 1_201)
+    taken: list[LogRecord] = []
+    await log.scan(EVENTS, 0, 3, 1_150, taken.extend)
+    assert [found.offset for found in taken] == list(range(3, 1_150))
+    assert taken == list(await log.read(EVENTS, 0, 3, 1_147))
+    taken.clear()
+    await log.scan(EVENTS, 0, 7, 7, taken.extend)
+    assert taken == []
+
+
+async def test_what_a_scan_hands_over_to_may_end_it(open_log: OpenLog) -> None:
+    log = await open_log()
+    await fill(log, 701)
+    calls: list[int] = []
+
+    def refuse(records: Sequence[LogRecord]) -> None:
+        calls.append(len(records))
+        raise KeyError("enough")
+
+    with pytest.raises(KeyError, match="enough"):
+        await log.scan(EVENTS, 0, 0, 701, refuse)
+    assert len(calls) == 1
+    assert len(await log.read(EVENTS, 0, 0, 10)) == 10
+
+
+async def test_a_scan_that_is_given_up_hands_nothing_over_any_more(open_log: OpenLog) -> None:
+    log = await open_log()
+    await fill(log, 3_000)
+    calls: list[int] = []
+    scanning: asyncio.Task[None]
+
+    def give_up(records: Sequence[LogRecord]) -> None:
+        calls.append(len(records))
+        asyncio.run_coroutine_threadsafe(_cancel(scanning), loop)
+
+    loop = asyncio.get_running_loop()
+    scanning = asyncio.create_task(log.scan(EVENTS, 0, 0, 3_000, give_up))
+    await asyncio.gather(scanning, return_exceptions=True)
+    assert scanning.cancelled()
+    seen = len(calls)
+    await log.read(EVENTS, 0, 0, 500)
+    assert len(calls) == seen
 
 
 async def test_read_key_finds_the_records_of_one_key_and_no_others(open_log: OpenLog) -> None:

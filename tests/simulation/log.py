@@ -11,6 +11,7 @@ from engine.limits import READ_RECORDS_MAX
 from engine.log.alone import Alone
 from engine.log.place import check_offset, check_partitions, check_record, partitions_of, place_unknown, places
 from engine.log.port import TOPICS, Ends, LogRecord, Owner, Record
+from engine.log.scanning import scan_by_reading
 
 Outcome = Literal["lost", "unknown"]
 
@@ -213,6 +214,12 @@ class SimulatedLog:
         found = self.partition(topic, partition)
         check_offset(topic, partition, offset, Ends(found.start, found.end))
         return found.from_offset(offset, count)
+
+    async def scan(
+        self, topic: str, partition: int, start: int, end: int, take: Callable[[Sequence[LogRecord]], None]
+    ) -> None:
+        """Hand over the records from `start` to before `end`, in order."""
+        await scan_by_reading(self, topic, partition, start, end, take)
 
     async def read_key(self, topic: str, partition: int, key: str) -> Sequence[LogRecord]:
         """Return all records with this key, in order."""

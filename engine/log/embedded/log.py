@@ -23,6 +23,7 @@ from engine.log.embedded.reader import EmbeddedReader
 from engine.log.embedded.reading import ReadOnlyLog, read_records, read_records_of_key
 from engine.log.place import check_offset, check_record, place_unknown
 from engine.log.port import Ends, LogRecord, Owner, Record
+from engine.log.scanning import scan_by_reading
 from engine.store.errors import StoreError
 
 Durability = Literal["fsync", "process"]
@@ -168,6 +169,12 @@ class EmbeddedLog:
         place = self._partition(topic, partition)
         check_offset(topic, partition, offset, Ends(0, place.end))
         return await read_records(self._opened.records, place, offset, min(place.end, offset + count))
+
+    async def scan(
+        self, topic: str, partition: int, start: int, end: int, take: Callable[[Sequence[LogRecord]], None]
+    ) -> None:
+        """Hand over the records from `start` to before `end`, in order."""
+        await scan_by_reading(self, topic, partition, start, end, take)
 
     async def read_key(self, topic: str, partition: int, key: str) -> Sequence[LogRecord]:
         """Return all records with this key, in order."""

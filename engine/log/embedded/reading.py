@@ -16,6 +16,7 @@ from engine.log.embedded.records import StoredRecords
 from engine.log.errors import LogReadOnlyError, LogReplacedError
 from engine.log.place import check_offset, place_unknown
 from engine.log.port import COMMANDS, Ends, LogRecord, Member, Owner, Record
+from engine.log.scanning import scan_by_reading
 from engine.store.errors import StoreError
 from engine.store.rocks import RocksStore
 
@@ -112,6 +113,12 @@ class ReadOnlyLog:
         place = self._partition(topic, partition)
         check_offset(topic, partition, offset, Ends(0, place.end))
         return await read_records(self._records, place, offset, min(place.end, offset + count))
+
+    async def scan(
+        self, topic: str, partition: int, start: int, end: int, take: Callable[[Sequence[LogRecord]], None]
+    ) -> None:
+        """Hand over the records from `start` to before `end`, in order."""
+        await scan_by_reading(self, topic, partition, start, end, take)
 
     async def read_key(self, topic: str, partition: int, key: str) -> Sequence[LogRecord]:
         """Return all records with this key, in order."""

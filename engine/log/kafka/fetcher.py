@@ -1,16 +1,23 @@
 """The fetchers: Kafka consumers that read a stretch of a partition and answer where it begins and ends."""
 
 import asyncio
+import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from queue import Empty, LifoQueue
 from typing import TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from engine.errors import ClosedError
-from engine.limits import KAFKA_ANSWER_SECONDS_MAX, KAFKA_FETCHERS_MAX, KAFKA_READ_SECONDS_MAX, READ_RECORDS_MAX
+from engine.limits import (
+    KAFKA_ANSWER_SECONDS_MAX,
+    KAFKA_FETCHERS_MAX,
+    KAFKA_READ_SECONDS_MAX,
+    KAFKA_TAKE_RECORDS,
+)
 from engine.log.errors import LogUnreachableError
 from engine.log.kafka.failures import UNREADABLE, from_exception, from_kafka, is_moved
 from engine.log.kafka.messages import first_of_batch, log_record
@@ -36,6 +43,8 @@ class Fetchers:
         self._properties = dict(properties)
         self._idle: LifoQueue[Consumer] = LifoQueue()
         self._threads = ThreadPoolExecutor(KAFKA_FETCHERS_MAX, "runline kafka fetcher")
+        # One scan at a time: two would only wait for each other, as Python runs one thread at a time.
+        self._scanner = ThreadPoolExecutor(1, "runline kafka scan")
         self._closed = False
 
     async def ends(self, topic: str, partition: int) -> Ends:
@@ -50,6 +59,38 @@ class Fetchers:
             f"read {topic}/{partition} from offset {offset}",
             lambda consumer: _read(consumer, topic, partition, offset, count),
         )
+
+    async def scan(
+        self, topic: str, partition: int, start: int, end: int, take: Callable[[Sequence[LogRecord]], None]
+    ) -> None:
+        """Hand over the records from `start` to before `end`, in the scans' thread."""
+        given_up = threading.Event()
+        position = start
+
+        def walk(consumer: Consumer) -> None:
+            nonlocal position
+            check_offset(topic, partition, position, _ends(consumer, topic, partition))
+            stretch = _Stretch(consumer, topic, partition, position, end)
+            with stretch.assigned():
+                while not stretch.done and not (given_up.is_set() or self._closed):
+                    stretch.go_on()
+                    records, stretch.records = stretch.records, []
+                    if records:
+                        position = records[-1].offset + 1
+                        take(records)
+
+        if start >= end:
+            return
+        scanning = asyncio.create_task(self._with(f"read {topic}/{partition} from offset {start}", walk, self._scanner))
+        try:
+            await asyncio.shield(scanning)
+        except asyncio.CancelledError:
+            # Whoever gave up may let go of what `take` works on, so it must not be called any more.
+            given_up.set()
+            await asyncio.wait([scanning])
+            raise
+        if self._closed:
+            raise ClosedError("the log was closed.")
 
     async def read_key(self, topic: str, partition: int, key: str) -> list[LogRecord]:
         """Return all records with this key."""
@@ -77,6 +118,7 @@ class Fetchers:
     def close(self) -> None:
         """Let go of the consumers. Blocks."""
         self._closed = True
+        self._scanner.shutdown(cancel_futures=True)
         self._threads.shutdown(cancel_futures=True)
         while not self._idle.empty():
             self._idle.get().close()
@@ -99,7 +141,7 @@ class Fetchers:
         self._idle.put(consumer)
         return found
 
-    async def _with(self, doing: str, use: Callable[[Consumer], T]) -> T:
+    async def _with(self, doing: str, use: Callable[[Consumer], T], threads: ThreadPoolExecutor | None = None) -> T:
         if self._closed:
             raise ClosedError("the log was closed.")
 
@@ -116,7 +158,7 @@ class Fetchers:
                     failure = exception
             raise from_exception(failure, doing) from failure
 
-        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+        return await asyncio.get_running_loop().run_in_executor(threads or self._threads, work)
 
 
 def _ends(consumer: Consumer, topic: str, partition: int) -> Ends:
@@ -138,12 +180,9 @@ def _read(consumer: Consumer, topic: str, partition: int, offset: int, count: in
     if count <= 0 or offset == ends.end:
         return []
     stretch = _Stretch(consumer, topic, partition, offset, min(ends.end, offset + count))
-    consumer.assign([TopicPartition(topic, partition, offset)])
-    try:
+    with stretch.assigned():
         while not stretch.done:
             stretch.go_on()
-    finally:
-        consumer.unassign()
     return stretch.records[:count]
 
 
@@ -164,6 +203,15 @@ class _Stretch:
         """Whether nothing more is to come."""
         return self._position >= self._end
 
+    @contextmanager
+    def assigned(self) -> Iterator[None]:
+        """Let the consumer fetch for as long as the context is entered."""
+        self._consumer.assign([TopicPartition(*self._place, self._position)])
+        try:
+            yield
+        finally:
+            self._consumer.unassign()
+
     def go_on(self) -> None:
         """Take what has come."""
         first = self._consumer.poll(_POLL_SECONDS)
@@ -175,7 +223,7 @@ class _Stretch:
                     hint="Are the brokers up?",
                 )
             return
-        for message in [first, *self._consumer.consume(READ_RECORDS_MAX, 0)]:
+        for message in [first, *self._consumer.consume(KAFKA_TAKE_RECORDS, 0)]:
             error = message.error()
             if error is not None:
                 if self._stumble(error, message):

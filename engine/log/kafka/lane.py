@@ -10,7 +10,7 @@ from contextlib import suppress
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from engine.errors import LogError
-from engine.limits import KAFKA_ANSWER_SECONDS_MAX, READ_RECORDS_MAX
+from engine.limits import KAFKA_ANSWER_SECONDS_MAX, KAFKA_TAKE_RECORDS
 from engine.log.errors import LogUnreachableError, OffsetOutOfRangeError
 from engine.log.kafka.failures import UNREADABLE, from_exception, from_kafka
 from engine.log.kafka.messages import first_of_batch, log_record
@@ -101,7 +101,7 @@ class Lane:
             self._orders.popleft()()
         first = self._consumer.poll(_ORDER_SECONDS)
         if first is not None:
-            self._hand_over([first, *self._consumer.consume(READ_RECORDS_MAX, 0)])
+            self._hand_over([first, *self._consumer.consume(KAFKA_TAKE_RECORDS, 0)])
 
     def _fail_all(self, failure: LogError) -> None:
         for reader in list(self._readers.values()):

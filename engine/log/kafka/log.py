@@ -142,6 +142,17 @@ class KafkaLog:
         """
         return await self._fetchers.read(self._name(topic, partition), partition, offset, count)
 
+    async def scan(
+        self, topic: str, partition: int, start: int, end: int, take: Callable[[Sequence[LogRecord]], None]
+    ) -> None:
+        """Hand over the records from `start` to before `end`, in order, in a thread of its own.
+
+        Raises:
+            OffsetOutOfRangeError: The partition does not hold these offsets.
+            LogUnreachableError: The brokers do not answer.
+        """
+        await self._fetchers.scan(self._name(topic, partition), partition, start, end, take)
+
     async def read_key(self, topic: str, partition: int, key: str) -> Sequence[LogRecord]:
         """Return all records with this key, in order. It reads the whole partition."""
         return await self._fetchers.read_key(self._name(topic, partition), partition, key)
