@@ -1,8 +1,10 @@
 """Settings: what is in force, from arguments, the environment, a file and defaults, in this order."""
 
 import os
+import tempfile
 import tomllib
 from collections.abc import Callable, Mapping
+from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Final, Literal, NamedTuple
 
@@ -30,6 +32,9 @@ KAFKA: Final = "kafka"
 _CONFIG_VARIABLE: Final = f"{PREFIX}CONFIG"
 _BROKER_VARIABLE: Final = f"{PREFIX}BROKER"
 _KAFKA_PREFIX: Final = f"{PREFIX}KAFKA_"
+_VIEWS: Final = "views"
+"""The folder of the views inside an embedded log's directory."""
+_DIGEST_CHARACTERS: Final = 12
 _TABLE: Final = "runline"
 """Settings may stand in a table of this name, for files that others read too."""
 
@@ -60,6 +65,30 @@ def _location(value: object) -> Path | str:
     return Path(value)
 
 
+def _place_of_views(found: Mapping[str, object]) -> Path:
+    """Return where the views of a log are unless somebody says otherwise: a place that no other log has."""
+    data = found["data"]
+    if isinstance(data, Path):
+        return data / _VIEWS
+    from engine.log.kafka import parse_location  # noqa: PLC0415 - as above
+
+    location = parse_location(str(data))
+    known = "\n".join([*sorted(location.brokers.split(",")), location.prefix])
+    name = f"{location.prefix}-{sha256(known.encode()).hexdigest()[:_DIGEST_CHARACTERS]}"
+    return _cache() / "runline" / _VIEWS / name
+
+
+def _cache() -> Path:
+    given = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    if given.is_absolute():
+        return given
+    try:
+        return Path.home() / ".cache"
+    except RuntimeError:
+        # A user without a home, as in some containers.
+        return Path(tempfile.gettempdir())
+
+
 def _properties(value: object) -> dict[str, str]:
     if not isinstance(value, Mapping):
         raise ValueError("expected a table of properties")  # noqa: TRY004 - the same
@@ -86,6 +115,8 @@ class Settings(BaseSettings):
     Attributes:
         data: Where the log is: the directory of an embedded one, or `kafka://HOST:PORT[,HOST:PORT...]/PREFIX`.
         kafka: Properties of librdkafka for all Kafka clients, by their own names.
+        views: The directory of the log's views: `views` in the directory of an embedded log; for a log on Kafka a
+            directory of its own in the user's cache.
         app: The application, as `module:attribute` or `file.py:attribute`, or None.
         durability: What acknowledged records survive: `fsync` loss of power, `process` the death of the process.
         nodes_running_max: Nodes that run at once.
@@ -96,6 +127,7 @@ class Settings(BaseSettings):
 
     data: Annotated[Path | str, BeforeValidator(_location)] = Path("data")
     kafka: Annotated[Mapping[str, str], NoDecode, BeforeValidator(_properties)] = Field(default_factory=dict)
+    views: Path = Field(default_factory=_place_of_views)
     app: str | None = None
     durability: Literal["fsync", "process"] = "fsync"
     nodes_running_max: _Count = NODES_RUNNING_MAX
@@ -152,7 +184,12 @@ def load_settings(arguments: Mapping[str, object], config: Path | None = None) -
         settings = Settings.model_validate(values)
     except ValidationError as error:
         raise SettingsError(
-            "; ".join(_problem(details["loc"], details["msg"], values, sources) for details in error.errors())
+            "; ".join(
+                _problem(details["loc"], details["msg"], values, sources)
+                for details in error.errors()
+                # What follows from another setting is wrong only because that one is.
+                if details["type"] != "default_factory_not_called"
+            )
         ) from error
     return Loaded(settings, sources, _unknown_variables())
 

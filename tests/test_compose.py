@@ -192,4 +192,4 @@ def test_the_image_is_built_from_what_the_package_needs(tmp_path: Path) -> None:
     (wheel,) = tmp_path.glob("*.whl")
     with ZipFile(wheel) as archive:
         names = set(archive.namelist())
-    assert {"engine/cli/app.py", "engine/py.typed", "projections/cli.py", "consumers/py.typed"} <= names
+    assert {"engine/cli/app.py", "engine/py.typed", "projections/cli/__init__.py", "consumers/py.typed"} <= names

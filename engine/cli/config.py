@@ -4,13 +4,13 @@ from rich.table import Table
 from rich.text import Text
 
 from engine.cli.exit_codes import SUCCESS
-from engine.cli.options import ENGINE_OPTIONS, EngineOptions
+from engine.cli.options import ALL_OPTIONS, AllOptions
 from engine.cli.secrets import hidden
 from engine.cli.text import one_line
 from engine.settings import KAFKA, Settings
 
 
-def config(*, options: EngineOptions = ENGINE_OPTIONS) -> int:
+def config(*, options: AllOptions = ALL_OPTIONS) -> int:
     """Print the settings in force and where each comes from: argument, environment, file or default."""
     output = options.output()
     loaded = options.load()

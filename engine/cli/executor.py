@@ -1,19 +1,22 @@
-"""`executor`: executes runs until it is told to stop."""
+"""What `executor` does: it executes runs until it is told to stop."""
 
 import asyncio
 import logging
 import os
 import signal
+from collections.abc import Callable
+from pathlib import Path
 from typing import Final
 
 from engine.cli.exit_codes import SUCCESS
 from engine.cli.failures import ArgumentsError
 from engine.cli.interruption import Interruptible, StoppedError
 from engine.cli.logs import configure_logs
-from engine.cli.options import ENGINE_OPTIONS, EngineOptions
+from engine.cli.options import EngineOptions
 from engine.cli.session import open_engine
 from engine.log.errors import LogUnreachableError
 from engine.registry import Registry
+from engine.runs import RunViews
 from engine.settings import Settings
 
 _LOGGER = logging.getLogger("runline.cli")
@@ -22,8 +25,13 @@ _RETRY_SECONDS: Final = 1.0
 """Pause between two attempts to reach the brokers; each attempt is patient itself."""
 
 
-def executor(*, options: EngineOptions = ENGINE_OPTIONS) -> int:
-    """Execute runs until SIGTERM or Ctrl-C; on Kafka any number of executors share the work."""
+def execute(options: EngineOptions, views: Callable[[Path], RunViews] | None) -> int:
+    """Execute runs until SIGTERM or Ctrl-C.
+
+    Args:
+        options: The command's.
+        views: Makes the views that this process keeps fresh meanwhile from their directory, or None for no views.
+    """
     output = options.output()
     configure_logs(verbose=options.verbose, service=True)
     settings = options.load().settings
@@ -34,7 +42,7 @@ def executor(*, options: EngineOptions = ENGINE_OPTIONS) -> int:
             hint="Name it with --app module:attribute.",
         )
     try:
-        return Interruptible().run(_execute(settings, registry))
+        return Interruptible().run(_execute(settings, registry, views))
     except StoppedError as stopped:
         name = signal.Signals(stopped.signal).name
         _LOGGER.info("Stopped by %s; what has not ended goes on in other executors, or in the next one", name)
@@ -42,11 +50,12 @@ def executor(*, options: EngineOptions = ENGINE_OPTIONS) -> int:
         return SUCCESS
 
 
-async def _execute(settings: Settings, registry: Registry) -> int:
+async def _execute(settings: Settings, registry: Registry, views: Callable[[Path], RunViews] | None) -> int:
     while True:
         _LOGGER.info("Opening %s", settings.data)
         try:
-            async with open_engine(settings, registry, executes=True):
+            kept = None if views is None else views(settings.views)
+            async with open_engine(settings, registry, executes=True, views=kept):
                 _LOGGER.info("Executing runs of %s in process %d", settings.data, os.getpid())
                 await asyncio.Event().wait()
         except LogUnreachableError as error:

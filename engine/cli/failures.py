@@ -11,7 +11,7 @@ from engine.cli.output import console, print_json
 from engine.cli.text import lines
 from engine.errors import ContextError, DefinitionError, RegistryError, RunlineError
 
-_USAGE_CODES = frozenset({"settings", "arguments"})
+_USAGE_CODES = frozenset({"settings", "arguments", "argument", "cursor"})
 _INTERRUPT = 2
 
 

@@ -111,6 +111,17 @@ class ReadingOptions(Options):
 
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
+class ViewsOptions(ReadingOptions):
+    """What a command takes that asks or folds the views of a log."""
+
+    views: Annotated[
+        str | None,
+        Parameter(name="--views", help="The directory of the log's views [in the log's, or in the user's cache]"),
+    ] = None
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
 class CheckingOptions(Options):
     """What a command takes that looks at definitions."""
 
@@ -149,8 +160,16 @@ class EngineOptions(PublishingOptions):
     ] = None
 
 
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class AllOptions(EngineOptions, ViewsOptions):
+    """What can be set."""
+
+
 READING_OPTIONS = ReadingOptions()
+VIEWS_OPTIONS = ViewsOptions()
 CHECKING_OPTIONS = CheckingOptions()
 WRITING_OPTIONS = WritingOptions()
 PUBLISHING_OPTIONS = PublishingOptions()
 ENGINE_OPTIONS = EngineOptions()
+ALL_OPTIONS = AllOptions()

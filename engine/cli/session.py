@@ -11,6 +11,7 @@ from engine.log.opening import open_log as open_at
 from engine.log.port import Log
 from engine.progress import ProgressService
 from engine.registry import Registry
+from engine.runs import RunViews
 from engine.service import EngineService
 from engine.settings import Settings
 
@@ -39,6 +40,7 @@ async def open_engine(
     *,
     executes: bool,
     makes_log: bool = False,
+    views: RunViews | None = None,
 ) -> AsyncIterator[tuple[EngineService, Log]]:
     """Open the log and an engine on it.
 
@@ -48,11 +50,13 @@ async def open_engine(
         progress_services: Called with every change.
         executes: Whether this process executes runs of a log that others may execute; those of an embedded log it does.
         makes_log: Whether to make the log where there is none; otherwise that is a mistake in the directory's name.
+        views: Kept fresh while the engine is open, or None.
 
     Raises:
         LogLockedError: Another process has the directory open.
         TopicsError: The topics are missing or not as they must be; the text is the plan.
         LogError: The log cannot be opened.
+        RunlineError: The views cannot be folded.
     """
     if isinstance(settings.data, Path) and not makes_log:
         _require_log(settings.data)
@@ -63,6 +67,7 @@ async def open_engine(
             registry,
             progress_services=progress_services,
             executor=executes,
+            views=views,
             nodes_running_max=settings.nodes_running_max,
             nodes_running_per_workflow_max=settings.nodes_running_per_workflow_max,
         )

@@ -116,7 +116,7 @@ def test_wait_for_a_run_that_has_ended_shows_it_at_once(runline: Runline) -> Non
     assert "✗ Failed" in answer.out
 
 
-def test_runs_lists_the_most_recently_active_first_and_filters(runline: Runline) -> None:
+def test_runs_lists_the_newest_first_and_filters(runline: Runline) -> None:
     greeted = runline("run", DATA / "greet.yaml", "--app", APP, "--set", "input.name=Ada", "--json").json["run"]
     failed = runline("run", DATA / "fail.yaml", "--app", APP, "--json").json["run"]
 

@@ -14,12 +14,14 @@ COMMANDS = (
     "cancel",
     "show",
     "runs",
+    "work",
+    "rebuild",
     "validate",
     "doctor",
     "config",
     "executor",
 )
-BELOW = ("topics plan", "topics apply")
+BELOW = ("topics plan", "topics apply", "projections run", "projections status")
 HEAVY = (
     "confluent_kafka",
     "pydantic",
@@ -52,7 +54,7 @@ def test_the_help_imports_nothing_that_it_does_not_need(arguments: list[str]) ->
 
 def test_the_help_names_every_command() -> None:
     answer = python("-m", "engine.cli", "--help")
-    for command in (*COMMANDS, "topics"):
+    for command in (*COMMANDS, "topics", "projections"):
         assert f" {command} " in answer
 
 

@@ -20,11 +20,44 @@ def test_an_argument_wins_over_the_environment_over_the_file_over_the_default(mo
     assert loaded.sources == {
         "data": "argument --data",
         "kafka": "default",
+        "views": "default",
         "app": "file runline.toml",
         "durability": "environment RUNLINE_DURABILITY",
         "nodes_running_max": "environment RUNLINE_NODES_RUNNING_MAX",
         "nodes_running_per_workflow_max": "default",
     }
+
+
+def test_views_are_in_the_directory_of_an_embedded_log_unless_said_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load_settings({}).settings.views == Path("data/views")
+    assert load_settings({"data": "other"}).settings.views == Path("other/views")
+    monkeypatch.setenv("RUNLINE_VIEWS", "elsewhere")
+    loaded = load_settings({"data": "other"})
+    assert loaded.settings.views == Path("elsewhere")
+    assert loaded.sources["views"] == "environment RUNLINE_VIEWS"
+    assert load_settings({"views": "here"}).settings.views == Path("here")
+
+
+def test_every_log_on_kafka_has_views_of_its_own_in_the_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+
+    def views(data: str) -> Path:
+        return load_settings({"data": data}).settings.views
+
+    first = views("kafka://a:1,b:2/orders")
+    assert first.parent == tmp_path / "runline" / "views"
+    assert first.name.startswith("orders-")
+    assert views("kafka://b:2,a:1/orders") == first
+    assert len({first, views("kafka://a:1/orders"), views("kafka://a:1,b:2/other")}) == 3
+    monkeypatch.setenv("XDG_CACHE_HOME", "relative")  # is to be ignored, the standard says
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    assert views("kafka://a:1,b:2/orders") == tmp_path / "home" / ".cache" / "runline" / "views" / first.name
+
+
+def test_a_wrong_place_of_the_log_is_one_problem_and_not_two() -> None:
+    with pytest.raises(SettingsError) as caught:
+        load_settings({"data": 1})
+    assert "views" not in str(caught.value)
 
 
 def test_settings_cannot_be_changed() -> None:

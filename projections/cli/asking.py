@@ -1,0 +1,204 @@
+"""Opening the views of a log to ask them: they are made fresh first, by this process unless another one folds them."""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+from engine.cli.output import Output
+from engine.cli.reading import open_reading
+from engine.errors import RunlineError
+from engine.limits import FOLLOW_SECONDS, VIEWS_FRESH_SECONDS
+from engine.log.port import Log
+from engine.settings import Settings
+from engine.store.errors import StoreError, StoreLockedError
+from projections.cli.catching_up import FoldingStuckError, catch_up
+from projections.cli.freshness import Reach, reaches, read_ends
+from projections.errors import ViewsError, ViewsLockedError, ViewsNotReadyError
+from projections.projector import Projector
+from projections.views import Views
+
+_LOGGER: Final = logging.getLogger("runline.cli")
+
+_DRAWING_SECONDS: Final = 0.125
+"""How long at least what is shown stands before it is shown anew."""
+_ANOTHER_SECONDS: Final = 1.0
+"""How often a reader looks whether whoever folded the views has gone."""
+OTHER_DIRECTORY: Final = "Name another directory with --views DIR."
+
+
+class AskedViews:
+    """The views of a log, as fresh as they can be had.
+
+    Use `open_views`.
+
+    Attributes:
+        log: The log.
+        directory: The directory of the views.
+    """
+
+    def __init__(self, log: Log, directory: Path, output: Output) -> None:
+        self.log = log
+        self.directory = directory
+        self._output = output
+        self._source = AsyncExitStack()
+        self._views: Views | None = None
+        self._projector: Projector | None = None
+        self._folds = True
+        self._look_due = 0.0
+
+    @property
+    def views(self) -> Views:
+        """The views; what was asked before may be answered from others now."""
+        assert self._views is not None, "the views were opened"
+        return self._views
+
+    async def freshen(self) -> None:
+        """Wait until the views show what the log has now, or until nobody makes them.
+
+        Raises:
+            ViewsNotReadyError: Another process makes them, and has not come to the end yet.
+            ViewsError: They are of another log, or of a newer version.
+            StoreError: They cannot be read or written.
+            LogError: The log cannot be read.
+        """
+        ends = await read_ends(self.log)
+        deadline = time.monotonic() + VIEWS_FRESH_SECONDS
+        missing: ViewsNotReadyError | None = None
+        while True:
+            try:
+                await self._open()
+            except ViewsNotReadyError as error:
+                missing = error
+            if self._projector is not None and await self._catch_up(self._projector):
+                return
+            if self._views is not None:
+                await self._require_own()
+                found = reaches(await self._views.positions(), ends)
+                if all(not reach.behind or reach.position.stopped is not None for reach in found):
+                    return
+            if time.monotonic() > deadline or (self._views is not None and not self._folds):
+                break
+            await asyncio.sleep(FOLLOW_SECONDS)
+        if self._views is None and missing is not None:
+            raise missing
+
+    async def moved(self) -> None:
+        """Wait until the views may have changed.
+
+        Raises:
+            RunlineError: They cannot be made fresh any more.
+        """
+        if self._projector is not None:
+            await self._projector.moved()
+            await asyncio.sleep(_DRAWING_SECONDS)
+            return
+        await asyncio.sleep(_DRAWING_SECONDS)
+        if self._folds and time.monotonic() > self._look_due:
+            self._look_due = time.monotonic() + _ANOTHER_SECONDS
+            await self._open()
+
+    async def reaches(self) -> list[Reach]:
+        """Return how far each partition is folded, beside where the log ends now."""
+        return reaches(await self.views.positions(), await read_ends(self.log))
+
+    async def warn(self) -> None:
+        """Say what the views do not show."""
+        found = await self.reaches()
+        for reach in found:
+            if reach.position.stopped is not None and self._projector is None:
+                # A projector of this process has said so itself.
+                _LOGGER.warning("%s is folded no further: %s", reach.name, reach.position.message)
+        behind = sum(reach.behind for reach in found if reach.position.stopped is None)
+        if behind and self._projector is None:
+            _LOGGER.warning("The views in %s are %d records behind the log", self.directory, behind)
+
+    async def data(self) -> dict[str, object]:
+        """Return as JSON data where the views are and how far they reach."""
+        return {"directory": str(self.directory), "partitions": [reach.data for reach in await self.reaches()]}
+
+    async def close(self) -> None:
+        """Let go of the views."""
+        await self._source.aclose()
+
+    async def _open(self) -> None:
+        """Fold the views from now on, or read them beside whoever does."""
+        if self._projector is not None or not self._folds:
+            return
+        try:
+            source = AsyncExitStack()
+            projector = await source.enter_async_context(Projector(self.log, self.directory))
+        except (ViewsLockedError, StoreLockedError):
+            await self._read_beside()
+        except StoreError as error:
+            await self._read_instead(error)
+        else:
+            await self._source.aclose()
+            self._source, self._projector, self._views = source, projector, Views.of(projector)
+
+    async def _read_beside(self) -> None:
+        if self._views is None:
+            self._views = await self._source.enter_async_context(Views.open(self.directory))
+
+    async def _read_instead(self, why: RunlineError) -> None:
+        """Read what there is, because the views cannot be written."""
+        try:
+            await self._read_beside()
+        except (ViewsError, StoreError) as error:
+            why.hint = OTHER_DIRECTORY
+            raise why from error
+        self._folds = False
+        _LOGGER.warning("%s What they show may be older than the log", why)
+
+    async def _catch_up(self, projector: Projector) -> bool:
+        """Fold all that there is, and return whether that could be done."""
+        try:
+            await catch_up(projector, self._output)
+        except FoldingStuckError as error:
+            self._projector = self._views = None
+            await self._source.aclose()
+            await self._read_instead(error)
+            return False
+        await self._require_own()
+        return True
+
+    async def _require_own(self) -> None:
+        """Refuse the views of another log: what they show is not what was asked for.
+
+        Raises:
+            ViewsError: They are of another one.
+        """
+        for position in await self.views.positions():
+            if position.topic_id not in ("", await self.log.topic_id(position.topic)):
+                raise ViewsError(
+                    f"expected the views of this log in {self.directory}, but they are those of another log, "
+                    f"or of the topic {position.topic} before it was made again.",
+                    hint=f"{OTHER_DIRECTORY} Or fold this log into it: runline rebuild.",
+                )
+
+
+@asynccontextmanager
+async def open_views(settings: Settings, output: Output) -> AsyncIterator[AskedViews]:
+    """Open the log that the settings name and its views, made fresh; say so where they cannot be.
+
+    Args:
+        settings: Where the log and its views are.
+        output: What the command prints on.
+
+    Raises:
+        ViewsNotReadyError: Another process makes the views, and has not come to the end yet.
+        ViewsError: They are of another log, or of a newer version.
+        StoreError: They cannot be read or written.
+        LogError: There is no log, or it cannot be read.
+    """
+    async with open_reading(settings) as log:
+        asked = AskedViews(log, settings.views, output)
+        try:
+            await asked.freshen()
+            await asked.warn()
+            yield asked
+        finally:
+            await asked.close()

@@ -1,0 +1,162 @@
+"""`show`: one run, as it is, as it was, and how its context changed; beside a running engine too."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Annotated
+
+import orjson
+from cyclopts import Parameter
+from rich.table import Table
+from rich.text import Text
+
+from engine.cli.context_text import context_text
+from engine.cli.exit_codes import SUCCESS
+from engine.cli.failures import ArgumentsError
+from engine.cli.interruption import Interruptible
+from engine.cli.json_form import report_json
+from engine.cli.options import VIEWS_OPTIONS, ViewsOptions
+from engine.cli.output import Output
+from engine.cli.reading import open_reading
+from engine.cli.text import one_line
+from engine.cli.timeline import Timeline
+from engine.core.events import Event
+from engine.core.identity import is_run_id
+from engine.core.view import Accepted
+from engine.errors import RunIdInvalidError
+from engine.history import run_in, traces_in
+from projections.cli.differences import differences, draw
+from projections.cli.histories import find_history
+from projections.cli.points import END, Point, find_point
+
+_ID_CHARACTERS = 12
+"""Characters of a commit's id that are shown; enough to name it."""
+
+
+def show(
+    run_id: Annotated[str, Parameter(name="RUN")],
+    /,
+    *,
+    at: str | None = None,
+    diff: tuple[str, str] | None = None,
+    events: Annotated[bool, Parameter(negative="", show_default=False)] = False,
+    options: ViewsOptions = VIEWS_OPTIONS,
+) -> int:
+    """Show one run: timeline, errors, output. Works beside a running engine.
+
+    Parameters
+    ----------
+    run_id
+        The run's id.
+    at
+        As it stood then: a time, 2h ago, a commit or COMMIT.INDEX, or start.
+    diff
+        How its context changed from one such point to another, such as start end.
+    events
+        Its events, with ids and times.
+    """
+    if not is_run_id(run_id):
+        raise RunIdInvalidError(f"Expected a run id, a UUID of version 7 in lower case, but found {run_id[:80]!r}.")
+    if [at is not None, diff is not None, events].count(True) > 1:
+        raise ArgumentsError("Expected one of --at, --diff and --events.")
+    output = options.output()
+    settings = options.load().settings
+    now = datetime.now(UTC)
+
+    async def work() -> int:
+        async with open_reading(settings) as log:
+            history = await find_history(log, settings, run_id)
+        if diff is not None:
+            _print_differences(output, *(find_point(history, "--diff", text, now) for text in diff))
+        elif events:
+            _print_events(output, history)
+        elif at is not None:
+            _print_point(output, find_point(history, "--at", at, now))
+        else:
+            _print_report(output, find_point(history, "", END, now), now, {})
+        return SUCCESS
+
+    return Interruptible().run(work())
+
+
+def _print_point(output: Output, point: Point) -> None:
+    output.line(f"as of {_place(point)}", "bold")
+    _print_report(output, point, datetime.fromisoformat(point.when), {"as_of": point.data})
+    if point.state.stopped is None:
+        output.line("context", "bold")
+        output.block(context_text(orjson.dumps(point.state.context).decode(), output.console.width))
+
+
+def _print_report(output: Output, point: Point, now: datetime, more: dict[str, object]) -> None:
+    """Print a run: its timeline and its output context."""
+    run, traces = run_in(point.history), traces_in(point.history)
+    assert run is not None, "a history has a run"
+    context = {"context": point.state.context} if more else {}
+    output.document(report_json(run, traces) | more | context)
+    output.draw(Timeline(run, traces).render(now))
+    if run.output_context is not None:
+        output.line("output", "bold")
+        output.block(context_text(run.output_context, output.console.width))
+
+
+def _print_differences(output: Output, before: Point, after: Point) -> None:
+    found = differences(before.state.context, after.state.context)
+    output.document(
+        {
+            "run_id": after.state.run_id,
+            "from": before.data,
+            "to": after.data,
+            "changes": [each.data for each in found],
+        }
+    )
+    output.line(f"from {_place(before)}", "bold")
+    output.line(f"to   {_place(after)}", "bold")
+    if found:
+        output.draw(draw(found))
+    else:
+        output.line("the context is the same")
+
+
+def _print_events(output: Output, history: Sequence[Accepted]) -> None:
+    rows = [
+        (accepted, f"{accepted.id}.{index}", event)
+        for accepted in history
+        for index, event in enumerate(accepted.value["events"])
+    ]
+    output.document(
+        {
+            "run_id": history[0].value["run"],
+            "events": [
+                {"event_id": event_id, "time": accepted.value["time"], "offset": accepted.offset, "event": event}
+                for accepted, event_id, event in rows
+            ],
+        }
+    )
+    table = Table(box=None, pad_edge=False)
+    for name in ("event", "time", "type"):
+        table.add_column(name, no_wrap=True)
+    table.add_column("of", overflow="fold")
+    titles = {trace.number: trace.title for trace in traces_in(history)}
+    for accepted, event_id, event in rows:
+        table.add_row(
+            Text(_short(event_id)), Text(accepted.value["time"]), Text(event["type"]), Text(_subject(event, titles))
+        )
+    output.draw(table)
+
+
+def _subject(event: Event, titles: dict[int, str]) -> str:
+    match event["type"]:
+        case "trace.started" | "trace.succeeded" | "trace.failed" | "trace.cancelled":
+            return one_line(f"{event['trace']} {titles.get(event['trace'], '')}")
+        case "command.refused":
+            return one_line(f"{event['command_type']}: {event['reason']}")
+        case _:
+            return ""
+
+
+def _place(point: Point) -> str:
+    return f"{point.when}, event {_short(point.event_id)}"
+
+
+def _short(event_id: str) -> str:
+    commit, _, index = event_id.partition(".")
+    return f"{commit[:_ID_CHARACTERS]}.{index}"

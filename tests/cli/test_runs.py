@@ -1,0 +1,186 @@
+"""`runs` and `work` on an embedded log."""
+
+import signal
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from engine.cli.failures import ArgumentsError
+from projections.cli.moments import is_ago, parse_moment
+from tests.cli.conftest import APP, DATA, Answer, Runline, Spawn, finish, read_until
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def three(runline: Runline) -> list[str]:
+    """Make a log with three runs and return their ids: one succeeded, one failed, one created."""
+    runline("publish", DATA / "greet.yaml")
+    done = runline("run", DATA / "greet.yaml", "--app", APP, "--set", "input.name=Ada", "--json").json["run"]["run_id"]
+    failed = runline("run", DATA / "fail.yaml", "--app", APP, "--json").json["run"]["run_id"]
+    return [done, failed, runline("create", "greet").out.strip()]
+
+
+def listed(answer: Answer) -> list[str]:
+    assert answer.code == 0, answer.err
+    return [run["run_id"] for run in answer.json["runs"]]
+
+
+def test_every_filter_alone_and_with_others(runline: Runline, three: list[str]) -> None:
+    done, failed, created = three
+
+    def runs(*words: str) -> list[str]:
+        return listed(runline("runs", "--json", *words))
+
+    assert runs() == [created, failed, done]
+    assert runs("--status", "success") == [done]
+    assert runs("--workflow", "greet") == [created, done]
+    assert runs("--workflow", "The greet workflow", "--status", "created") == [created]
+    assert runs("--error", "ValueError") == [failed]
+    assert runs("--error", "ValueError", "--workflow", "fail") == [failed]
+    assert runs("--error", "ValueError", "--workflow", "greet") == []
+    assert runs("--error", "KeyError") == []
+    assert runs("--since", "1h") == [created, failed, done]
+    assert runs("--until", "1h") == []
+    moment = runline("runs", "--json", "--status", "failed").json["runs"][0]["created"]
+    assert runs("--since", moment) == [created, failed]
+    assert runs("--until", moment) == [done]
+
+
+def test_pages_follow_each_other_by_the_printed_command(runline: Runline, three: list[str]) -> None:
+    first = runline("runs", "--limit", "2", "--since", "2h")
+    command = first.out.splitlines()[-1]
+    assert command.startswith("next: runline runs --since 2"), command
+    assert three[2] in first.out
+    second = runline(*command.removeprefix("next: runline ").split())
+    assert second.code == 0, second.err
+    assert [run_id in second.out for run_id in three] == [True, False, False]
+    assert "next:" not in second.out
+
+
+def test_the_next_page_in_json(runline: Runline, three: list[str]) -> None:
+    page = runline("runs", "--limit", "2", "--json")
+    assert listed(page) == [three[2], three[1]]
+    last = runline("runs", "--limit", "2", "--cursor", page.json["next"], "--json")
+    assert listed(last) == [three[0]]
+    assert last.json["next"] is None
+    assert last.json["views"]["directory"] == "data/views"
+    assert [(each["topic"], each["behind"], each["stopped"]) for each in last.json["views"]["partitions"]] == [
+        ("workflows", 0, None),
+        ("events", 0, None),
+    ]
+
+
+@pytest.mark.usefixtures("three")
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--status", "done"], "Invalid value"),
+        (["--since", "yesterday"], "how long ago, such as 90m, 2h or 3d, as --since, but found 'yesterday'"),
+        (["--until", "99999999w"], "as --until"),
+        (["--limit", "0"], "Must be >= 1"),
+        (["--limit", "1001"], "Must be <= 1000"),
+        (["--limit", "x"], "Invalid value"),
+        (["--error", ""], "Expected a text of 1 to"),
+        (["--tag", "x" * 201], "as tag"),
+        (["--cursor", "?"], "error[cursor]"),
+        (
+            ["--cursor", "I4a_i57eAXwABmDogF95DzAxYTIwNjQ1LWJhM2ItN2EwMy1iMWNjLTYzOTA0ZTQ2MGYyYg", "--tag", "x"],
+            "[cursor]",
+        ),
+        (["--cursor", "abc", "--since", "2h"], "moves on from page to page"),
+        (["--watch", "--json"], "--watch without --json"),
+        (["--watch", "--cursor", "abc"], "--watch without --json and --cursor"),
+    ],
+)
+def test_a_wrong_filter_is_named(runline: Runline, words: list[str], said: str) -> None:
+    answer = runline("runs", *words)
+    assert answer.code == 2
+    assert said in answer.err + answer.out
+
+
+def test_an_unknown_workflow_is_named(runline: Runline, three: list[str]) -> None:
+    assert three
+    for command in ("runs", "work"):
+        answer = runline(command, "--workflow", "gret")
+        assert answer.code == 3
+        assert "did you mean 'greet'?" in answer.err
+
+
+def test_work_lists_what_waits_for_what_since_when(runline: Runline, three: list[str], spawn: Spawn) -> None:
+    table = runline("work")
+    assert table.code == 0
+    assert f"{three[2]}  greet     its start" in table.out
+    ledger, gate = Path("ledger"), Path("gate")
+    process = spawn(
+        "run", DATA / "gate.yaml", "--app", APP, "--set", f"input.ledger={ledger}", "--set", f"input.gate={gate}"
+    )
+    read_until(process, "Node [bold]gate Running")
+    document = runline("work", "--json").json
+    assert [(each["waits_for"], each["node_id"], each["attempt"]) for each in document["work"]] == [
+        ("start", "", 0),
+        ("node", "gate", 1),
+    ]
+    assert document["work"][1]["executor"]
+    assert [each["workflow_id"] for each in runline("work", "--workflow", "gate", "--json").json["work"]] == ["gate"]
+    assert "a node Node [bold]gate" in runline("work").out
+    gate.touch()
+    assert finish(process).code == 0
+    runline("cancel", three[2])
+    assert runline("work").out == "no open work\n"
+
+
+def test_watching_prints_every_change_and_ends_well(runline: Runline, three: list[str], spawn: Spawn) -> None:
+    process = spawn("runs", "--watch", "--workflow", "greet")
+    assert [line.split()[:2] for line in read_until(process, three[2])] == [
+        [three[0], "Success"],
+        [three[2], "Created"],
+    ]
+    runline("cancel", three[2], "--reason", "not needed")
+    assert read_until(process, "Cancelled") == [f"{three[2]} Cancelled  greet  cancelled: not needed\n"]
+    process.send_signal(signal.SIGINT)
+    stopped = finish(process)
+    assert (stopped.code, stopped.out) == (0, "")
+
+
+def test_who_watches_goes_on_when_the_one_who_folded_has_gone(runline: Runline, three: list[str], spawn: Spawn) -> None:
+    folding = spawn("projections", "run")
+    assert folding.stderr is not None
+    while "are fresh" not in (line := folding.stderr.readline()):
+        assert line
+    process = spawn("runs", "--watch", "--status", "cancelled")
+    watched = spawn("runs", "--watch")
+    read_until(watched, three[2])
+    folding.terminate()
+    assert finish(folding).code == 0
+    runline("cancel", three[2])
+    assert "Cancelled" in read_until(process, three[2])[-1]
+    process.terminate()
+    assert finish(process).code == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("30s", NOW - timedelta(seconds=30)),
+        ("90m", NOW - timedelta(minutes=90)),
+        ("2h", NOW - timedelta(hours=2)),
+        ("3d", NOW - timedelta(days=3)),
+        ("1w", NOW - timedelta(weeks=1)),
+        ("2026-03-01T09:30:00Z", datetime(2026, 3, 1, 9, 30, tzinfo=UTC)),
+        ("2026-03-01T09:30:00.250+02:00", datetime(2026, 3, 1, 7, 30, 0, 250_000, tzinfo=UTC)),
+        ("2026-03-01 09:30:00", datetime(2026, 3, 1, 9, 30).astimezone()),
+    ],
+)
+def test_a_moment_is_a_time_or_a_time_ago(text: str, moment: datetime) -> None:
+    found = parse_moment("--since", text, NOW)
+    assert found == moment
+    assert found.tzinfo is not None
+    assert is_ago(text) is (text[-1] in "smhdw")
+
+
+@pytest.mark.parametrize("text", ["", "2", "h", "-2h", "2 h", "1y", "1.5h", "٣d", "2026-13-01", "now", "9999999999s"])
+def test_anything_else_is_no_moment(text: str) -> None:
+    with pytest.raises(ArgumentsError, match="as --since"):
+        parse_moment("--since", text, NOW)

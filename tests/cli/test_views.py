@@ -1,0 +1,168 @@
+"""Making, keeping and replacing views, and views that cannot be used."""
+
+import os
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from projections.directory import FILE
+from tests.cli.conftest import APP, DATA, Runline, Spawn, finish
+
+VIEWS = Path("data/views")
+
+
+def logged(process: "subprocess.Popen[str]", words: str) -> str:
+    """Read what a process logs until a line has these words, and return that line."""
+    assert process.stderr is not None
+    lines: list[str] = []
+    for line in process.stderr:
+        lines.append(line)
+        if words in line:
+            return line
+    raise AssertionError(f"expected a line with {words!r}, but it logged:\n{''.join(lines)}")
+
+
+@pytest.fixture
+def created(runline: Runline) -> str:
+    """Make a log with one run and return its id."""
+    runline("publish", DATA / "greet.yaml")
+    return runline("create", "greet").out.strip()
+
+
+def ids(runline: Runline, *words: object) -> list[str]:
+    answer = runline("runs", "--json", *words)
+    assert answer.code == 0, answer.err
+    return [run["run_id"] for run in answer.json["runs"]]
+
+
+def test_a_service_keeps_views_fresh_until_it_is_stopped(runline: Runline, spawn: Spawn, created: str) -> None:
+    process = spawn("projections", "run", "--json")
+    assert "Folding data into data/views" in logged(process, "Folding")
+    assert "The views are fresh, 3 records" in logged(process, "fresh")
+    assert ids(runline) == [created]
+    for _ in range(5):
+        created = runline("create", "greet").out.strip()
+        assert ids(runline)[0] == created
+    status = runline("projections", "status", "--json")
+    assert status.code == 0
+    assert status.json["complete"] is True
+    assert [each["behind"] for each in status.json["partitions"]] == [0, 0]
+    second = runline("projections", "run")
+    assert second.code == 3
+    assert "error[views_locked]" in second.err
+    assert "--views DIR" in second.err
+    refused = runline("rebuild")
+    assert (refused.code, "error[views_locked]" in refused.err) == (3, True)
+    process.send_signal(signal.SIGTERM)
+    stopped = finish(process)
+    assert stopped.code == 0
+    assert stopped.json == {"data": "data", "views": "data/views", "signal": "SIGTERM"}
+
+
+def test_an_executor_keeps_views_fresh_too(runline: Runline, spawn: Spawn, created: str) -> None:
+    process = spawn("executor", "--app", APP, "--keep-views", "--views", "elsewhere")
+    logged(process, "Executing runs")
+    assert ids(runline, "--views", "elsewhere") == [created]
+    assert runline("rebuild", "--views", "elsewhere").code == 3
+    assert not VIEWS.exists()
+    process.terminate()
+    assert finish(process).code == 0
+
+
+def test_status_says_how_far_views_are_behind(runline: Runline, created: str) -> None:
+    none = runline("projections", "status")
+    assert none.code == 3
+    assert "error[views_not_ready]" in none.err
+    assert ids(runline) == [created]
+    runline("create", "greet")
+    status = runline("projections", "status")
+    assert status.code == 0
+    rows = {row[0]: row[1:] for row in (line.split() for line in status.out.splitlines()[2:])}
+    assert rows["workflows/0"] == ["1", "1", "0"]
+    position, end, behind = map(int, rows["events/0"])
+    assert (position, end - position) == (2, behind)
+    assert behind > 0
+
+
+def test_a_rebuild_folds_everything_anew_and_takes_the_place_of_what_was_there(runline: Runline, created: str) -> None:
+    assert ids(runline) == [created]
+    before = FILE, (VIEWS / FILE).read_text()
+    answer = runline("rebuild")
+    assert answer.code == 0, answer.err
+    assert answer.out.startswith("3 records folded into data/views in ")
+    assert (FILE, (VIEWS / FILE).read_text()) != before
+    assert ids(runline) == [created]
+    document = runline("rebuild", "--json").json
+    assert list(document) == ["directory", "records", "seconds", "partitions"]
+    assert document["records"] == 3
+    assert document["seconds"] > 0
+
+
+def test_views_of_another_log_are_refused_and_can_be_replaced(runline: Runline, created: str) -> None:
+    runline("publish", DATA / "fail.yaml", "--data", "other")
+    other = runline("create", "fail", "--data", "other").out.strip()
+    assert ids(runline, "--data", "other") == [other]
+    refused = runline("runs", "--views", "other/views")
+    assert refused.code == 3
+    assert "error[views]" in refused.err
+    assert "those of another log" in refused.err
+    assert other not in refused.out
+    assert runline("projections", "status", "--views", "other/views").code == 1
+    # The log that they are of goes on with them as if nothing had been.
+    assert ids(runline, "--data", "other") == [other]
+    assert runline("rebuild", "--views", "other/views").code == 0
+    assert ids(runline, "--views", "other/views") == [created]
+
+
+def test_views_of_a_newer_version_are_refused(runline: Runline, created: str) -> None:
+    assert ids(runline) == [created]
+    (VIEWS / FILE).write_text('{"format": 2, "anything": []}')
+    for command in (["runs"], ["work"], ["rebuild"], ["projections", "run"], ["projections", "status"]):
+        answer = runline(*command)
+        assert answer.code == 3
+        assert "error[views_newer]" in answer.err
+        assert "--views DIR" in answer.err
+    assert (VIEWS / FILE).read_text() == '{"format": 2, "anything": []}'
+
+
+@pytest.mark.parametrize("lost", ["views.json", "the store", "a file of the store", "the end of views.json"])
+def test_half_deleted_views_are_made_anew(runline: Runline, created: str, lost: str) -> None:
+    assert ids(runline) == [created]
+    (store,) = (path for path in VIEWS.iterdir() if path.is_dir())
+    match lost:
+        case "views.json":
+            (VIEWS / FILE).unlink()
+        case "the store":
+            shutil.rmtree(store)
+        case "a file of the store":
+            (store / "CURRENT").unlink()
+        case _:
+            os.truncate(VIEWS / FILE, 20)
+    assert ids(runline) == [created]
+
+
+def test_a_directory_that_cannot_be_written_is_named_with_the_way_out(runline: Runline, created: str) -> None:
+    assert created
+    Path("file").touch()
+    for command in (["runs"], ["work"], ["rebuild"], ["projections", "run"]):
+        answer = runline(*command, "--views", "file/views")
+        assert answer.code == 3
+        assert "the views in file/views cannot be" in answer.err
+    assert "--views DIR" in runline("runs", "--views", "file/views").err
+
+
+def test_views_are_made_in_the_directory_that_is_named(runline: Runline, created: str) -> None:
+    assert ids(runline, "--views", "some/where") == [created]
+    assert (Path("some/where") / FILE).is_file()
+    assert not VIEWS.exists()
+
+
+def test_a_copy_of_a_log_has_its_views_and_goes_on_with_them(runline: Runline, created: str) -> None:
+    assert ids(runline) == [created]
+    shutil.copytree("data", "copy")
+    second = runline("create", "greet", "--data", "copy").out.strip()
+    assert ids(runline, "--data", "copy") == [second, created]
+    assert ids(runline) == [created]
