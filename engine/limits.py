@@ -192,8 +192,10 @@ BUNDLE_BYTES_MAX: Final = 256 * 1024 * 1024
 """Bytes of a bundle that is read; it is held in memory."""
 ROOTS_BYTES_MAX: Final = 256 * 1024 * 1024
 """Bytes of a file with roots that is read."""
+
+# Pictures.
 GRAPH_FINE_NODES_MAX: Final = 150
-GRAPH_FINE_CONNECTIONS_MAX: Final = 300
-"""Nodes and connections of a picture up to which the layout takes all the trouble it can; beyond, only the fast part."""
-GRAPH_WAYPOINTS_MAX: Final = 100_000
+GRAPH_FINE_CONNECTIONS_MAX: Final = 200
+"""Nodes and connections of a picture up to which the layout takes all its trouble; beyond, only the fast part of it."""
+GRAPH_WAYPOINTS_MAX: Final = 50_000
 """Places that the connections of a picture may pass between their ends, one for each layer of nodes they cross."""

@@ -29,6 +29,7 @@ _COMMANDS: Final = (
     ("projections.cli.work:work", "List what runs wait for, the longest waiting first. Works beside a running engine."),
     ("projections.cli.projections:projections", "Keep views of a log fresh: projections run, projections status."),
     ("projections.cli.rebuild:rebuild", "Fold the whole log into new views, which take the place of those there."),
+    ("projections.graph.command:graph", "Draw a workflow or a run as SVG. Works beside a running engine."),
     ("engine.cli.validate:validate", "Check a workflow file and list everything that is wrong with it."),
     ("engine.cli.doctor:doctor", "Check this installation and the log, one line per check."),
     ("engine.cli.config:config", "Print the settings in force and where each comes from."),
