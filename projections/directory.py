@@ -4,27 +4,35 @@ A set of projections with another version is folded into a store of its own, bes
 place when it has caught up. `views.json` lists the stores; it is replaced as a whole, so it is always one or the other.
 """
 
+import errno
 import os
+import re
 import shutil
-import tempfile
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from engine.errors import LogLockedError
+from engine.errors import LogError, LogLockedError
 from engine.log.embedded.lock import DirectoryLock
-from engine.store.errors import StoreError, StoreLockedError
+from engine.store.errors import StoreError, StoreFullError, StoreLockedError
 from engine.store.rocks import RocksStore
 from projections.ended import FAMILY as ENDED
 from projections.errors import ViewsDamagedError, ViewsNewerError
 from projections.position import FAMILY as POSITIONS
-from projections.projection import Projection, family_name
+from projections.projection import Projection, check_projections, family_name
 
 FILE: Final = "views.json"
 FORMAT: Final = 1
+_STORE: Final = "store-"
+_OURS: Final = re.compile(_STORE + "[0-9]{1,9}")
+_FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_LOCK_SECONDS_MAX: Final = 5.0
+_LOCK_PAUSE_SECONDS: Final = 0.01
 Versions = Mapping[str, int]
 """The names of projections with their versions."""
 
@@ -40,7 +48,7 @@ class Entry(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    store: Annotated[str, Field(pattern=r"^[0-9]{1,9}$")]
+    store: Annotated[str, Field(pattern=f"^{_OURS.pattern}$")]
     projections: dict[str, int]
     complete: bool
 
@@ -60,10 +68,15 @@ class ViewsDirectory:
     Args:
         path: Where it is or will be.
         projections: The set that the caller folds or asks.
+
+    Raises:
+        ArgumentError: The projections cannot be folded together.
     """
 
     def __init__(self, path: Path, projections: Sequence[Projection]) -> None:
+        check_projections(projections)
         self.path = path
+        self._is_changing = False
         self._versions = {projection.name: projection.version for projection in projections}
         self._families = (
             POSITIONS,
@@ -102,12 +115,19 @@ class ViewsDirectory:
             ) from error
 
     def complete(self) -> Entry | None:
-        """Return the newest store of this set that may be asked, or None."""
-        return self._newest(complete=True)
+        """Return the newest store of exactly this set that may be asked, or None."""
+        return _newest(entry for entry in self._own() if entry.complete)
 
     def building(self) -> Entry | None:
-        """Return the store of this set that is being made, or None."""
-        return self._newest(complete=False)
+        """Return the store of exactly this set that is being made, or None."""
+        return _newest(entry for entry in self._own() if not entry.complete)
+
+    def serving(self) -> Entry | None:
+        """Return the newest store that may be asked and has this set in it, perhaps besides others, or None."""
+        wanted = self._versions.items()
+        return _newest(
+            entry for entry in self.listing().stores if entry.complete and wanted <= entry.projections.items()
+        )
 
     def open_writing(self, entry: Entry) -> RocksStore:
         """Open a store to fold into it.
@@ -119,7 +139,7 @@ class ViewsDirectory:
         """
         path = self.path / entry.store
         # A store that was begun and has nothing yet may be made; one that was complete must be there.
-        return RocksStore.open(path, self._families, create=not entry.complete)
+        return RocksStore.open(path, self._families, create=not entry.complete, together=True)
 
     def open_reading(self, entry: Entry) -> RocksStore:
         """Open a store to ask it, beside the process that folds into it.
@@ -130,99 +150,119 @@ class ViewsDirectory:
         """
         return RocksStore.open_reading(self.path / entry.store, self._families)
 
+    @contextmanager
+    def changing(self) -> Iterator[None]:
+        """Keep others from changing the list, and from choosing a store to fold into, for as long as the block lasts.
+
+        Raises:
+            StoreLockedError: Somebody else did so for too long.
+            StoreError: The directory cannot be written.
+        """
+        if self._is_changing:
+            yield
+            return
+        lock = _lock(self.path)
+        self._is_changing = True
+        try:
+            yield
+        finally:
+            self._is_changing = False
+            lock.release()
+
     def add(self) -> Entry:
         """Begin another store of this set; the one that is being made already is given up, if nobody makes it."""
-        with self._locked():
+        with self.changing():
             listing = self.listing()
-            number = max((int(entry.store) for entry in listing.stores), default=0) + 1
-            while (self.path / str(number)).exists():
+            number = max((int(entry.store.removeprefix(_STORE)) for entry in listing.stores), default=0) + 1
+            while (self.path / f"{_STORE}{number}").exists():
                 number += 1
-            entry = Entry(store=str(number), projections=dict(self._versions), complete=False)
+            entry = Entry(store=f"{_STORE}{number}", projections=dict(self._versions), complete=False)
             kept = tuple(each for each in listing.stores if each.complete or each.projections != self._versions)
             self._replace(Listing(stores=(*kept, entry)))
-        self._sweep()
         return entry
 
     def finish(self, entry: Entry) -> Entry:
-        """Let a store take the place of all older ones of the same projections."""
+        """Let a store take the place of all others that have no projection besides its own."""
         finished = entry.model_copy(update={"complete": True})
-        with self._locked():
-            listing = self.listing()
+        with self.changing():
             kept = tuple(
-                each
-                for each in listing.stores
-                if each.store != entry.store
-                and not (each.projections.keys() == self._versions.keys() and each.complete)
+                each for each in self.listing().stores if not each.projections.keys() <= finished.projections.keys()
             )
             self._replace(Listing(stores=(*kept, finished)))
-        self._sweep()
         return finished
 
     def remove(self, entry: Entry) -> None:
         """Give a store up: it is damaged."""
-        with self._locked():
+        with self.changing():
             listing = self.listing()
             self._replace(Listing(stores=tuple(each for each in listing.stores if each.store != entry.store)))
-        self._sweep()
 
     def reset(self) -> None:
         """Begin with an empty list: the one that was there could not be read."""
-        with self._locked():
+        with self.changing():
             self._replace(Listing())
-        self._sweep()
 
-    def _newest(self, *, complete: bool) -> Entry | None:
-        found = [
-            entry
-            for entry in self.listing().stores
-            if entry.complete is complete and entry.projections == self._versions
-        ]
-        return max(found, key=lambda entry: int(entry.store), default=None)
-
-    def _locked(self) -> "_Lock":
-        return _Lock(self.path)
+    def _own(self) -> Iterator[Entry]:
+        return (entry for entry in self.listing().stores if entry.projections == self._versions)
 
     def _replace(self, listing: Listing) -> None:
         try:
-            handle, name = tempfile.mkstemp(dir=self.path, prefix=f"{FILE}.")
-            with os.fdopen(handle, "wb") as file:
-                file.write(listing.model_dump_json(indent=2).encode())
-                file.flush()
-                os.fsync(file.fileno())
-            Path(name).replace(self.path / FILE)
+            _write(self.path / FILE, listing.model_dump_json(indent=2).encode())
         except OSError as error:
-            raise StoreError(f"the views in {self.path} cannot be written: {error.strerror}.") from error
+            raise _refused(self.path, error) from error
+        self._sweep({entry.store for entry in listing.stores})
 
-    def _sweep(self) -> None:
+    def _sweep(self, listed: AbstractSet[str]) -> None:
         """Remove stores that are no longer listed and that nobody folds into."""
-        listed = {entry.store for entry in self.listing().stores}
-        for path in self.path.iterdir():
-            if path.is_dir() and path.name.isdecimal() and path.name not in listed:
-                with suppress(StoreError):
-                    if not _in_use(path):
-                        shutil.rmtree(path, ignore_errors=True)
+        with suppress(OSError):
+            for path in self.path.iterdir():
+                if _OURS.fullmatch(path.name) and path.name not in listed and path.is_dir() and not _in_use(path):
+                    shutil.rmtree(path, ignore_errors=True)
 
 
-class _Lock:
-    """Holds the directory's list while it is changed, which takes no time."""
+def _newest(entries: Iterator[Entry]) -> Entry | None:
+    return max(entries, key=lambda entry: int(entry.store.removeprefix(_STORE)), default=None)
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
 
-    def __enter__(self) -> None:
+def _write(path: Path, data: bytes) -> None:
+    """Replace a file as a whole, also where power is lost in between."""
+    new = path.with_name(f"{path.name}.new")
+    with new.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    new.replace(path)
+    directory = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+
+
+def _lock(path: Path) -> DirectoryLock:
+    """Lock a directory, as soon as whoever has it locked is done."""
+    until = time.monotonic() + _LOCK_SECONDS_MAX
+    while True:
         try:
-            self._path.mkdir(parents=True, exist_ok=True)
-            self._lock = DirectoryLock(self._path)
-        except OSError as error:
-            raise StoreError(f"the views in {self._path} cannot be written: {error.strerror}.") from error
+            path.mkdir(parents=True, exist_ok=True)
+            return DirectoryLock(path)
         except LogLockedError as error:
-            raise StoreLockedError(
-                f"expected nobody else to change the list of views in {self._path} now, but another process does.",
-                hint="Try again.",
-            ) from error
+            if time.monotonic() > until:
+                raise StoreLockedError(
+                    f"expected nobody else to change the views in {path} now, but another process does.",
+                    hint="Try again.",
+                ) from error
+            time.sleep(_LOCK_PAUSE_SECONDS)
+        except OSError as error:
+            raise _refused(path, error) from error
+        except LogError as error:
+            cause = error.__cause__
+            raise (_refused(path, cause) if isinstance(cause, OSError) else StoreError(str(error))) from error
 
-    def __exit__(self, *_: object) -> None:
-        self._lock.release()
+
+def _refused(path: Path, error: OSError) -> StoreError:
+    kind = StoreFullError if error.errno in _FULL else StoreError
+    return kind(f"the views in {path} cannot be written: {error.strerror}.", hint="Or name another place: --views DIR.")
 
 
 def _in_use(path: Path) -> bool:

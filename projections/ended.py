@@ -22,6 +22,9 @@ class EndedRuns(dict[str, int]):
         super().__init__()
         self._store = store
 
+    def __delitem__(self, run_id: str) -> None:
+        """Forget nothing: what a batch does not know any more would else depend on where it was cut."""
+
     def __contains__(self, run_id: object) -> bool:
         """Return whether the run has ended."""
         if super().__contains__(run_id):

@@ -2,7 +2,7 @@
 
 import base64
 import binascii
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
 from typing import Final, Generic, NamedTuple, TypeVar
@@ -61,7 +61,8 @@ class RunFilter:
 
     def __post_init__(self) -> None:
         for name in ("workflow", "tag", "error"):
-            _check_text(name, getattr(self, name))
+            if (text := getattr(self, name)) is not None:
+                check_text(name, text)
         for name in ("created_from", "created_before"):
             _check_time(name, getattr(self, name))
         _check_status(self.status)
@@ -165,15 +166,31 @@ def check_limit(limit: object) -> None:
         raise ArgumentError(f"Expected a limit from 1 to {LIST_ITEMS_MAX}, but found {limit!r:.80}.")
 
 
-def _digest(wanted: RunFilter) -> bytes:
-    return sha256(orjson.dumps(asdict(wanted))).digest()[:_DIGEST_BYTES]
+def check_text(name: str, value: object) -> None:
+    """Require a text that can be looked for.
 
-
-def _check_text(name: str, value: object) -> None:
-    if value is not None and (not isinstance(value, str) or not 0 < len(value) <= ID_CHARACTERS_MAX):
+    Raises:
+        ArgumentError: It is something else.
+    """
+    if not isinstance(value, str) or not 0 < len(value) <= ID_CHARACTERS_MAX or not _whole(value):
         raise ArgumentError(
             f"Expected a text of 1 to {ID_CHARACTERS_MAX} characters as {name}, but found {value!r:.80}."
         )
+
+
+def _whole(text: str) -> bool:
+    """Return whether a text has no halves of characters, as JSON from outside may."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _digest(wanted: RunFilter) -> bytes:
+    times = (None if time is None else moment_key(time).hex() for time in (wanted.created_from, wanted.created_before))
+    known = (wanted.workflow, wanted.status, wanted.tag, wanted.error, *times)
+    return sha256(orjson.dumps(known)).digest()[:_DIGEST_BYTES]
 
 
 def _check_status(value: object) -> None:
@@ -183,5 +200,5 @@ def _check_status(value: object) -> None:
 
 
 def _check_time(name: str, value: object) -> None:
-    if value is not None and (not isinstance(value, datetime) or value.tzinfo is None):
+    if value is not None and (not isinstance(value, datetime) or value.utcoffset() is None):
         raise ArgumentError(f"Expected a datetime with a time zone as {name}, but found {value!r:.80}.")

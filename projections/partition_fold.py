@@ -8,15 +8,17 @@ from dataclasses import replace
 from typing import Final
 
 from engine.core.view import View
-from engine.errors import ClosedError, LogError
-from engine.executor.beginning import begin
+from engine.errors import ClosedError, LogDamagedError, LogError
+from engine.executor.beginning import Beginning, begin
 from engine.limits import (
     FENCE_RETRY_SECONDS_MAX,
     FENCE_RETRY_SECONDS_MIN,
     PROJECTION_BATCH_RECORDS,
     PROJECTION_TURN_SECONDS,
 )
+from engine.log.errors import LogReplacedError
 from engine.log.port import EVENTS, Ends, Log, LogRecord
+from engine.store.errors import StoreError
 from engine.store.port import Store
 from projections.ended import FAMILY as ENDED
 from projections.ended import EndedRuns
@@ -93,11 +95,15 @@ class PartitionFold:
             before = self.position.offset
             try:
                 await self._begin()
+                await self._catch_up()
                 await self._follow()
             except ClosedError:
                 return
             except PartitionStoppedError as stopped:
                 self._stop(stopped)
+                return
+            except LogReplacedError as error:
+                self._stop(PartitionStoppedError(StopReason.TOPIC_RECREATED, error.args[0], hint=error.hint))
                 return
             except LogError as error:
                 self.trouble = str(error)
@@ -146,7 +152,7 @@ class PartitionFold:
                 f"but it ends at {ends.end}: records were lost.",
                 hint=_REBUILD,
             )
-        if position.offset < ends.start and self._topic == EVENTS:
+        if position.offset < ends.start:
             raise PartitionStoppedError(
                 StopReason.PREFIX_LOST,
                 f"expected {self.name} to hold offset {position.offset}, from which it is to be folded, "
@@ -167,7 +173,7 @@ class PartitionFold:
     async def _fold_again(self) -> None:
         """Bring the view to the position, from a checkpoint of the log."""
         position = self.position
-        self._view = (await begin(self._log, self._partition, before=position.offset)).view
+        self._view = (await self._begin_view(position.offset)).view
         while self._view.position < position.offset:
             count = min(PROJECTION_BATCH_RECORDS, position.offset - self._view.position)
             for record in await self._log.read(EVENTS, self._partition, self._view.position, count):
@@ -177,6 +183,17 @@ class PartitionFold:
         self._view.ended = self._ended
         if self._view.epoch != position.epoch:
             raise self._differs(f"epoch {self._view.epoch} instead of {position.epoch}")
+        for run_id in self._view.from_future:
+            # A newer version folded it; this one would pass over what the run does next.
+            raise self._from_future(run_id)
+
+    async def _begin_view(self, offset: int) -> Beginning:
+        try:
+            return await begin(self._log, self._partition, before=offset)
+        except LogDamagedError as error:
+            if not (await self._log.ends(self._topic, self._partition)).start:
+                raise
+            raise PartitionStoppedError(StopReason.PREFIX_LOST, error.args[0], hint=error.hint) from error
 
     def _differs(self, what: str) -> PartitionStoppedError:
         return PartitionStoppedError(
@@ -184,6 +201,25 @@ class PartitionFold:
             f"expected {self.name} to hold the records that were folded, but found {what}.",
             hint=_REBUILD,
         )
+
+    async def _catch_up(self) -> None:
+        """Fold what is there, as fast as it can be read; perhaps in another thread, while this one waits."""
+        self.trouble = ""
+        loop = asyncio.get_running_loop()
+        batch: list[LogRecord] = []
+
+        def take(records: Sequence[LogRecord]) -> None:
+            nonlocal batch
+            batch += records
+            if len(batch) >= PROJECTION_BATCH_RECORDS:
+                full, batch = batch, []
+                self._fold(full)
+                loop.call_soon_threadsafe(self._moved)
+
+        end = (await self._log.ends(self._topic, self._partition)).end
+        await self._log.scan(self._topic, self._partition, self.position.offset, end, take)
+        if batch:
+            self._fold(batch)
 
     async def _follow(self) -> None:
         reader = self._log.reader(self._topic, self._partition, self.position.offset)
@@ -231,22 +267,28 @@ class PartitionFold:
 
     def _unreadable(self, record: LogRecord) -> None:
         """A commit that counts cannot be folded: wait for a newer version, or go on without its run, loudly."""
-        why = self._view.unreadable[record.key]
         if record.key in self._view.from_future:
-            raise _StoppedAt(
-                record.offset,
-                PartitionStoppedError(
-                    StopReason.EVENT_FROM_FUTURE,
-                    f"expected events that this version knows in {self.name}, but found {why}.",
-                    hint="Use the version of Runline that wrote it, or a newer one.",
-                ),
-            )
+            raise _StoppedAt(record.offset, self._from_future(record.key))
+        why = self._view.unreadable[record.key]
         _LOGGER.error("%s: run %s is folded no further: %s", self.name, record.key, why)
+
+    def _from_future(self, run_id: str) -> PartitionStoppedError:
+        return PartitionStoppedError(
+            StopReason.EVENT_FROM_FUTURE,
+            f"expected events that this version knows in {self.name}, but found {self._view.unreadable[run_id]}.",
+            hint="Use the version of Runline that wrote it, or a newer one.",
+        )
 
     def _write(self, records: Sequence[LogRecord], stretches: dict[str, Stretch]) -> None:
         batch = self._store.batch()
         for projection in self._projections:
-            projection.fold(records, stretches.values(), Rows(batch, projection))
+            try:
+                projection.fold(records, stretches.values(), Rows(self._store, batch, projection))
+            except (StoreError, ClosedError):
+                raise
+            except Exception as error:
+                _LOGGER.exception("The projection %s failed", projection.name)
+                raise self._failed(projection, records) from error
         for stretch in stretches.values():
             if stretch.after.status.terminal:
                 batch.put(ENDED, stretch.run_id.encode(), b"")
@@ -256,9 +298,18 @@ class PartitionFold:
         self.position = position
         self._ended.clear()
 
+    def _failed(self, projection: Projection, records: Sequence[LogRecord]) -> PartitionStoppedError:
+        return PartitionStoppedError(
+            StopReason.PROJECTION_FAILED,
+            f"expected the projection {projection.name} to fold the records from {records[0].offset} to "
+            f"{records[-1].offset} of {self.name}, but it failed.",
+            hint="The process's log has the traceback; nothing of these records was kept.",
+        )
+
     def _stop(self, error: PartitionStoppedError) -> None:
         _LOGGER.error("%s is folded no further: %s", self.name, error)
         self.position = self.position.stop(error)
+        self.trouble = ""
         self._save_position()
         self._moved()
 

@@ -9,6 +9,7 @@ import orjson
 
 from engine.errors import RunlineError
 from engine.log.port import LogRecord
+from engine.store.errors import StoreDamagedError
 from engine.store.port import Store
 
 FAMILY: Final = "positions"
@@ -27,7 +28,9 @@ class StopReason(StrEnum):
     PREFIX_LOST = "prefix_lost"
     """The partition begins behind the position: records that were not folded are gone."""
     EVENT_FROM_FUTURE = "event_from_future"
-    """The next commit holds an event of a newer version of Runline."""
+    """A commit holds an event of a newer version of Runline."""
+    PROJECTION_FAILED = "projection_failed"
+    """A projection cannot fold the next records: it has a fault."""
 
 
 class PartitionStoppedError(RunlineError):
@@ -96,7 +99,7 @@ def position_key(topic: str, partition: int) -> bytes:
 def read_position(store: Store, topic: str, partition: int) -> Position | None:
     """Return how far a partition has been folded into a store, or None when nothing of it has."""
     value = store.get(FAMILY, position_key(topic, partition))
-    return None if value is None else _decode(value)
+    return None if value is None else _decode(store, value)
 
 
 def read_positions(store: Store, limit: int) -> list[Position]:
@@ -106,7 +109,7 @@ def read_positions(store: Store, limit: int) -> list[Position]:
         store: The store.
         limit: How many at most.
     """
-    return [_decode(value) for _, value in store.scan(FAMILY, b"", None, limit=limit)]
+    return [_decode(store, value) for _, value in store.scan(FAMILY, b"", None, limit=limit)]
 
 
 def digest(record: LogRecord) -> str:
@@ -115,7 +118,10 @@ def digest(record: LogRecord) -> str:
     return sha256(known.encode() + b"\n" + record.value).hexdigest()
 
 
-def _decode(value: bytes) -> Position:
-    row = orjson.loads(value)
-    stopped = row.pop("stopped")
-    return Position(**row, stopped=None if stopped is None else StopReason(stopped))
+def _decode(store: Store, value: bytes) -> Position:
+    try:
+        row = orjson.loads(value)
+        stopped = row.pop("stopped")
+        return Position(**row, stopped=None if stopped is None else StopReason(stopped))
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise StoreDamagedError(f"the store {store.directory} is damaged: {value[:80]!r} is no position.") from error

@@ -1,12 +1,16 @@
 """A projection: a fold of the log with a name, a version and families of rows of its own."""
 
+import re
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from engine.core.state import RunState
 from engine.core.view import Accepted
-from engine.log.port import LogRecord
-from engine.store.port import Batch
+from engine.errors import ArgumentError
+from engine.log.port import EVENTS, WORKFLOWS, LogRecord
+from engine.store.port import Batch, Store
+
+_NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,100}")
 
 
 class Commit(NamedTuple):
@@ -39,25 +43,35 @@ class Stretch(NamedTuple):
 
 
 class Rows:
-    """What one projection changes, as part of a batch with everything else that goes with it.
+    """The rows of one projection, and what it changes of them in a batch with everything else that goes with it.
 
     Args:
+        store: The rows as they were before the batch.
         batch: The store's batch.
         projection: Whose rows they are.
     """
 
-    def __init__(self, batch: Batch, projection: "Projection") -> None:
-        self._put = batch.put
-        self._delete = batch.delete
+    def __init__(self, store: Store, batch: Batch, projection: "Projection") -> None:
+        self._store = store
+        self._batch = batch
         self._families = {family: family_name(projection.name, family) for family in projection.families}
+        self._changed: dict[tuple[str, bytes], bytes | None] = {}
+
+    def get(self, family: str, key: bytes) -> bytes | None:
+        """Return a row as it is with all changes until now, also those of this batch, or None."""
+        if (family, key) in self._changed:
+            return self._changed[family, key]
+        return self._store.get(self._families[family], key)
 
     def put(self, family: str, key: bytes, value: bytes) -> None:
         """Set a row."""
-        self._put(self._families[family], key, value)
+        self._batch.put(self._families[family], key, value)
+        self._changed[family, key] = value
 
     def delete(self, family: str, key: bytes) -> None:
         """Remove a row; it need not be there."""
-        self._delete(self._families[family], key)
+        self._batch.delete(self._families[family], key)
+        self._changed[family, key] = None
 
 
 class Projection(Protocol):
@@ -65,6 +79,8 @@ class Projection(Protocol):
 
     The rows must follow from the records alone: not from how these were cut into batches, from the time, or from
     anything else. Then a fold that was interrupted goes on exactly, and two folds of one log are equal byte for byte.
+    Partitions are folded side by side: rows that several of them change, such as counts, must come out the same in
+    whatever order that happens.
     """
 
     @property
@@ -101,3 +117,23 @@ class Projection(Protocol):
 def family_name(projection: str, family: str) -> str:
     """Return the name that a projection's family has in the store."""
     return f"{projection}.{family}"
+
+
+def check_projections(projections: Sequence[Projection]) -> None:
+    """Require projections that can be folded together.
+
+    Raises:
+        ArgumentError: A name is no word or comes twice, or the topic is not one that is folded.
+    """
+    names = [projection.name for projection in projections]
+    for projection in projections:
+        for word in (projection.name, *projection.families):
+            if not _NAME.fullmatch(word):
+                raise ArgumentError(f"Expected names that match {_NAME.pattern}, but found {word!r:.80}.")
+        if names.count(projection.name) > 1:
+            raise ArgumentError(f"Expected projections with different names, but {projection.name} comes twice.")
+        if projection.topic not in (EVENTS, WORKFLOWS):
+            raise ArgumentError(
+                f"Expected the projection {projection.name} to fold {EVENTS} or {WORKFLOWS}, "
+                f"but found {projection.topic!r:.80}."
+            )

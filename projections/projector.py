@@ -7,13 +7,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from engine.errors import ClosedError
-from engine.limits import FENCE_RETRY_SECONDS_MAX
+from engine.errors import ClosedError, RunlineError
+from engine.limits import FENCE_RETRY_SECONDS_MAX, FENCE_RETRY_SECONDS_MIN
 from engine.log.port import EVENTS, WORKFLOWS, Log
-from engine.store.errors import StoreDamagedError, StoreFullError, StoreLockedError
+from engine.store.errors import StoreDamagedError, StoreError
 from engine.store.rocks import RocksStore
-from projections.directory import Entry, ViewsDirectory
-from projections.errors import ViewsDamagedError, ViewsLockedError, ViewsNotReadyError
+from projections.errors import ViewsError, ViewsNotReadyError
+from projections.folded_store import ANEW, FoldedStore
 from projections.partition_fold import PartitionFold
 from projections.position import Position, StopReason
 from projections.projection import Projection
@@ -44,15 +44,16 @@ class Projector:
 
     def __init__(self, log: Log, path: Path, *, projections: Sequence[Projection] = VIEWS, anew: bool = False) -> None:
         self._log = log
-        self._directory = ViewsDirectory(path, projections)
+        self._stored = FoldedStore(path, projections, anew=anew)
+        self._path = path
         self._projections = projections
         self._anew = anew
         self._folds: dict[Place, PartitionFold] = {}
-        self._entry: Entry | None = None
-        self._opened: RocksStore | None = None
+        self._damage: asyncio.Future[None] | None = None
         self._supervisor: asyncio.Task[None] | None = None
         self._event = asyncio.Event()
         self._trouble = ""
+        self._begun_at = 0
 
     async def __aenter__(self) -> Self:
         """Open the store and begin to fold.
@@ -60,9 +61,17 @@ class Projector:
         Raises:
             ViewsLockedError: Another process folds into this directory.
             ViewsNewerError: A newer version of Runline made the directory.
+            ViewsError: What is there cannot be folded anew: the log no longer begins where it began.
             StoreError: The store cannot be opened.
+            LogError: The log cannot be read.
         """
-        self._open()
+        try:
+            if self._anew:
+                await self._require_whole_log()
+            self._stored.open()
+        except BaseException:
+            self._stored.close()
+            raise
         self._supervisor = asyncio.create_task(self._supervise())
         return self
 
@@ -73,22 +82,25 @@ class Projector:
         assert self._supervisor is not None
         self._supervisor.cancel()
         await asyncio.gather(self._supervisor, return_exceptions=True)
-        self._close()
+        self._stored.close()
 
     @property
     def store(self) -> RocksStore:
-        """The store that is folded into.
+        """The store that holds the views: the one that is folded into, or the one that it is to take the place of.
 
         Raises:
-            ViewsNotReadyError: It has not caught up with the log yet.
+            ViewsNotReadyError: There is none that may be asked yet.
+            ClosedError: The projector was closed.
         """
-        if self._opened is None or self._entry is None or not self._entry.complete:
+        self._require_open()
+        store = self._stored.asked
+        if store is None:
             done, total = self.progress
             raise ViewsNotReadyError(
-                f"the views in {self._directory.path} are being made: {done} of {total} records are folded.",
-                hint="Wait until they have caught up with the log.",
+                f"the views in {self._path} are being made: {done} of {total} records are folded.",
+                hint=self._trouble or "Wait until they have caught up with the log.",
             )
-        return self._opened
+        return store
 
     @property
     def trouble(self) -> str:
@@ -98,7 +110,7 @@ class Projector:
 
     @property
     def positions(self) -> list[Position]:
-        """How far each partition is folded."""
+        """How far each partition is folded; nothing while the store cannot be used."""
         return [fold.position for fold in self._folds.values()]
 
     @property
@@ -114,11 +126,15 @@ class Projector:
         Raises:
             ClosedError: The projector was closed, or cannot go on.
         """
-        if self._supervisor is None or self._supervisor.done():
-            if self._supervisor is not None and not self._supervisor.cancelled():
-                self._supervisor.result()
-            raise ClosedError("the projector was closed.")
+        self._require_open()
         await self._event.wait()
+
+    def damaged(self, error: StoreDamagedError) -> StoreDamagedError:
+        """Fold all anew, because somebody who asked found the store damaged; return the error that he shall see."""
+        if self._stored.damaged() and self._damage is not None and not self._damage.done():
+            self._stored.lose()
+            self._damage.set_exception(error)
+        return StoreDamagedError(error.args[0], hint=ANEW)
 
     async def caught_up(self, moved: Callable[[], None] | None = None) -> None:
         """Wait until all that the log has now is folded, except in partitions that are folded no further.
@@ -138,9 +154,7 @@ class Projector:
                 moved()
 
     def _reached(self, ends: dict[Place, int]) -> bool:
-        if self._entry is None or not self._entry.complete:
-            return False
-        return all(
+        return self._stored.complete and all(
             place in self._folds and (self._folds[place].position.offset >= end or _stopped(self._folds[place]))
             for place, end in ends.items()
         )
@@ -150,100 +164,56 @@ class Projector:
         places = [(WORKFLOWS, 0)] if WORKFLOWS in topics else []
         return places + [(EVENTS, number) for number in range(self._log.partitions) if EVENTS in topics]
 
-    def _open(self) -> None:
-        """Open the store that is to be folded into: the one that is there, or a new one."""
-        directory = self._directory
-        try:
-            entry = directory.complete()
-        except ViewsDamagedError as error:
-            _LOGGER.error("%s All is folded anew.", error)  # noqa: TRY400 - the text says it all
-            directory.reset()
-            entry = None
-        if entry is not None and self._anew:
-            self._require_unlocked(entry)
-            entry = None
-        entry = entry or directory.building() or directory.add()
-        try:
-            self._opened = directory.open_writing(entry)
-        except StoreLockedError as error:
-            raise self._locked() from error
-        except StoreDamagedError as error:
-            _LOGGER.error("%s All is folded anew.", error)  # noqa: TRY400 - the text says it all
-            directory.remove(entry)
-            entry = directory.add()
-            self._opened = directory.open_writing(entry)
-        self._entry = entry
-        self._anew = False
+    def _require_open(self) -> None:
+        if self._supervisor is None or self._supervisor.done():
+            raise ClosedError(f"the views in {self._path} are not folded by this process any more.")
 
-    def _close(self) -> None:
-        opened, self._opened = self._opened, None
-        if opened is not None:
-            opened.close()
-
-    def _require_unlocked(self, entry: Entry) -> None:
-        """Refuse to take the place of a store that another process goes on folding into."""
-        try:
-            self._directory.open_writing(entry).close()
-        except StoreLockedError as error:
-            raise self._locked() from error
-        except StoreDamagedError:
-            # The reason why it is folded anew, perhaps.
-            pass
-
-    def _locked(self) -> ViewsLockedError:
-        return ViewsLockedError(
-            f"expected nobody else to fold into the views in {self._directory.path}, but another process does.",
-            hint="Stop it, or use another directory: --views DIR. Views can be read beside it.",
-        )
+    async def _require_whole_log(self) -> None:
+        """Refuse to replace views that could not be made again."""
+        if not self._stored.replaces:
+            return
+        for topic, partition in self._places():
+            start = (await self._log.ends(topic, partition)).start
+            if start:
+                raise ViewsError(
+                    f"expected {topic}/{partition} to begin at offset 0, but it begins at {start}: the views in "
+                    f"{self._path} hold what is gone from the log, and cannot be folded anew.",
+                    hint="Restore the deleted records, or fold into another directory: --views DIR.",
+                )
 
     async def _supervise(self) -> None:
-        """Fold, and begin anew when the store is lost."""
+        """Fold, and begin again when the store fails, or anew when it is damaged."""
+        delay = FENCE_RETRY_SECONDS_MIN
         try:
-            while await self._fold_until_trouble():
-                pass
+            while True:
+                try:
+                    await self._fold_all(self._stored.open())
+                except StoreDamagedError as error:
+                    self._stored.lose()
+                    self._fail(error, ANEW)
+                except (StoreError, ViewsError) as error:
+                    self._stored.fail()
+                    self._fail(error, "Folding goes on when that is over.")
+                else:
+                    return
+                went_on = self.progress[0] > self._begun_at
+                self._folds.clear()
+                self._wake()
+                delay = FENCE_RETRY_SECONDS_MIN if went_on else min(2 * delay, FENCE_RETRY_SECONDS_MAX)
+                await asyncio.sleep(delay)
+        except Exception:
+            _LOGGER.exception("The views in %s are not folded any more", self._path)
+            raise
         finally:
             self._wake()
 
-    async def _fold_until_trouble(self) -> bool:
-        """Fold, and return whether to try again."""
-        try:
-            await self._fold_all()
-        except StoreFullError as error:
+    def _fail(self, error: RunlineError, then: str) -> None:
+        """Say what is wrong, once."""
+        if self._trouble != str(error):
             self._trouble = str(error)
-            _LOGGER.error("%s Folding goes on when there is space.", error)  # noqa: TRY400 - the text says it all
-            self._lose()
-            await asyncio.sleep(FENCE_RETRY_SECONDS_MAX)
-            self._reopen()
-            return True
-        except StoreDamagedError as error:
-            _LOGGER.error("%s All is folded anew.", error)  # noqa: TRY400 - the text says it all
-            assert self._entry is not None
-            self._lose()
-            self._directory.remove(self._entry)
-            self._open()
-            return True
-        if all(map(_stopped, self._folds.values())):
-            # What was folded can still be asked.
-            await asyncio.get_running_loop().create_future()
-        return False
+            _LOGGER.error("%s %s", error, then)
 
-    def _lose(self) -> None:
-        self._folds.clear()
-        self._close()
-        self._wake()
-
-    def _reopen(self) -> None:
-        """Open the store again, if there is space by now: RocksDB gets over a failed write only like this."""
-        assert self._entry is not None
-        try:
-            self._opened = self._directory.open_writing(self._entry)
-        except StoreFullError as error:
-            _LOGGER.debug("still no space: %s", error)
-
-    async def _fold_all(self) -> None:
-        store, entry = self._opened, self._entry
-        if store is None or entry is None:
-            raise StoreFullError(self._trouble)
+    async def _fold_all(self, store: RocksStore) -> None:
         self._folds = {
             place: PartitionFold(
                 self._log,
@@ -254,25 +224,38 @@ class Projector:
             )
             for place in self._places()
         }
+        self._begun_at = self.progress[0]
         self._trouble = ""
         self._wake()
-        tasks = [asyncio.create_task(fold.run()) for fold in self._folds.values()]
-        if not entry.complete:
-            tasks.append(asyncio.create_task(self._finish(entry)))
+        folding = [asyncio.create_task(fold.run()) for fold in self._folds.values()]
+        finishing = [] if self._stored.complete else [asyncio.create_task(self._finish())]
         try:
-            await asyncio.gather(*tasks)
+            await self._until_ended(folding, finishing)
         finally:
-            for task in tasks:
+            for task in (*folding, *finishing):
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.gather(*folding, *finishing, return_exceptions=True)
 
-    async def _finish(self, entry: Entry) -> None:
+    async def _until_ended(
+        self, folding: Sequence[asyncio.Task[None]], finishing: Sequence[asyncio.Task[None]]
+    ) -> None:
+        """Wait until the log is closed; raise what goes wrong at the store."""
+        damage = self._damage = asyncio.get_running_loop().create_future()
+        pending: set[asyncio.Future[None]] = {*folding, *finishing, damage}
+        try:
+            # Where all partitions are folded no further, what was folded can still be asked.
+            while not all(task.done() for task in folding) or all(map(_stopped, self._folds.values())):
+                done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+                for each in done:
+                    each.result()
+        finally:
+            damage.cancel()
+
+    async def _finish(self) -> None:
         """Wait until a new store has caught up; then it may be asked."""
         while not all(fold.caught_up or _stopped(fold) for fold in self._folds.values()):
             await self._event.wait()
-        assert self._opened is not None
-        self._opened.flush()
-        self._entry = self._directory.finish(entry)
+        self._stored.finish()
         self._wake()
 
     def _wake(self) -> None:

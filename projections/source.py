@@ -7,7 +7,7 @@ from typing import Final, Protocol
 
 from engine.errors import ClosedError
 from engine.limits import FOLLOW_SECONDS
-from engine.store.errors import StoreError
+from engine.store.errors import StoreDamagedError, StoreError
 from engine.store.port import Store
 from engine.store.rocks import RocksStore
 from projections.directory import Entry, ViewsDirectory
@@ -37,6 +37,10 @@ class Source(Protocol):
         Raises:
             ClosedError: The views were closed.
         """
+        ...
+
+    def damaged(self, error: StoreDamagedError) -> StoreDamagedError:
+        """Hear that somebody who asked found the store damaged; return the error that he shall see."""
         ...
 
 
@@ -75,13 +79,18 @@ class Beside:
             raise ClosedError(f"the views in {self._directory.path} were closed.")
         await asyncio.sleep(FOLLOW_SECONDS)
 
+    def damaged(self, error: StoreDamagedError) -> StoreDamagedError:
+        """Open the store anew when it is asked next; only who folds it can do more."""
+        self._let_go()
+        return StoreDamagedError(error.args[0], hint="Fold the log anew: runline rebuild.")
+
     def close(self) -> None:
         """Let go of the store. Closing twice is allowed."""
         self._closed = True
         self._let_go()
 
     def _fresh(self) -> Store:
-        entry = self._directory.complete()
+        entry = self._directory.serving()
         if entry is None:
             being_made = self._directory.building() is not None
             raise ViewsNotReadyError(

@@ -2,7 +2,7 @@
 
 The commits say what changed. Whole contexts for each trace would be many times as much, and could not show a run as it
 stood at any moment. Each row is the commit's bytes with the epoch they were written under, so that reading computes the
-run's chain again: a row that is not what the log had is noticed.
+run's chain again: its end must be the commit that the run's own row names.
 """
 
 from collections.abc import Iterable, Sequence
@@ -20,7 +20,7 @@ from projections.keys import SEPARATOR, offset_key, text_key
 from projections.projection import Rows, Stretch, family_name
 
 COMMITS: Final = "commits"
-_NEWLINE: Final = b"\n"
+_EPOCH_LENGTH_BYTES: Final = 4
 _ROWS_AT_ONCE: Final = 256
 
 
@@ -38,7 +38,8 @@ class Traces:
             start = text_key(stretch.run_id) + SEPARATOR
             for _, record in stretch.commits:
                 epoch = record.headers["epoch"].encode()
-                rows.put(COMMITS, start + offset_key(record.offset), epoch + _NEWLINE + record.value)
+                length = len(epoch).to_bytes(_EPOCH_LENGTH_BYTES, "big")
+                rows.put(COMMITS, start + offset_key(record.offset), length + epoch + record.value)
 
 
 COMMITS_FAMILY: Final = family_name(Traces.name, COMMITS)
@@ -56,7 +57,8 @@ def read_commits(store: Store, run_id: str) -> list[Accepted]:
     for page in pages(store, COMMITS_FAMILY, start, prefix_end(start), _ROWS_AT_ONCE):
         for key, row in page:
             offset = int.from_bytes(key[len(start) :], "big")
-            epoch, _, value = row.partition(_NEWLINE)
+            behind = _EPOCH_LENGTH_BYTES + int.from_bytes(row[:_EPOCH_LENGTH_BYTES], "big")
+            epoch, value = row[_EPOCH_LENGTH_BYTES:behind], row[behind:]
             record = LogRecord(offset, 0, run_id, value, {})
             try:
                 commit = read_commit(record)

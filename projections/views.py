@@ -1,8 +1,9 @@
 """The views: runs, traces, open work and workflows, as they were folded from the log."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -14,11 +15,12 @@ from engine.limits import LIST_LOOKED_MAX, PARTITIONS_MAX, VIEWS_FRESH_SECONDS
 from engine.log.partitioner import partition_of
 from engine.log.port import EVENTS, Log
 from engine.run import Run, Trace
+from engine.store.errors import StoreDamagedError
 from engine.store.port import Store
 from projections import work, workflows
 from projections.errors import ViewsBehindError
 from projections.keys import text_key
-from projections.listing import Page, RunFilter, check_limit, list_runs
+from projections.listing import Page, RunFilter, check_limit, check_text, list_runs
 from projections.position import Position, read_position, read_positions
 from projections.projector import VIEWS, Projector
 from projections.runs import ROWS_FAMILY, RunSummary, decode_row
@@ -106,11 +108,17 @@ class Views:
         """Return a run's accepted commits with the states between them, oldest first, at least one.
 
         Raises:
+            ArgumentError: The run's id is no text.
             RunNotFoundError: The views have no such run.
             ViewsNotReadyError: There are no views yet.
             StoreError: They cannot be read.
         """
-        history = read_commits(self._source.store, run_id)
+        check_text("run id", run_id)
+        with self._asking() as store:
+            row = store.get(ROWS_FAMILY, text_key(run_id))
+            history = read_commits(store, run_id)
+            if (history[-1].id if history else None) != (None if row is None else decode_row(row).commit_id):
+                raise StoreDamagedError(f"the store {store.directory} is damaged: it lacks commits of run {run_id}.")
         if not history:
             raise RunNotFoundError(f"Expected the id of a run, but the views have no run with the id {run_id}.")
         return history
@@ -141,7 +149,8 @@ class Views:
             StoreError: They cannot be read.
         """
         await self.reach(as_fresh_as, timeout=timeout)
-        return list_runs(self._source.store, wanted, limit, cursor)
+        with self._asking() as store:
+            return list_runs(store, wanted, limit, cursor)
 
     async def list_open_work(self, *, workflow: str | None = None, limit: int = 50) -> list[OpenWork]:
         """Return what runs wait for, the longest waiting first.
@@ -151,15 +160,18 @@ class Views:
             limit: How many at most, up to `LIST_ITEMS_MAX`; at most `LIST_LOOKED_MAX` rows are looked at.
 
         Raises:
-            ArgumentError: The limit is out of bounds.
+            ArgumentError: The limit is out of bounds, or the workflow is no id.
             ViewsNotReadyError: There are no views yet.
             StoreError: They cannot be read.
         """
         check_limit(limit)
+        if workflow is not None:
+            check_text("workflow", workflow)
         looked = limit if workflow is None else LIST_LOOKED_MAX
-        rows = self._source.store.scan(work.ROWS_FAMILY, b"", None, limit=looked)
+        with self._asking() as store:
+            rows = store.scan(work.ROWS_FAMILY, b"", None, limit=looked)
         found = (work.decode_row(value) for _, value in rows)
-        return [each for each in found if workflow in {None, each.workflow_id}][:limit]
+        return list(islice((each for each in found if workflow in {None, each.workflow_id}), limit))
 
     async def list_workflows(self) -> list[PublishedWorkflow]:
         """Return all published workflow versions, in the order of publication.
@@ -168,7 +180,8 @@ class Views:
             ViewsNotReadyError: There are no views yet.
             StoreError: They cannot be read.
         """
-        rows = self._source.store.scan(workflows.ROWS_FAMILY, b"", None, limit=LIST_LOOKED_MAX)
+        with self._asking() as store:
+            rows = store.scan(workflows.ROWS_FAMILY, b"", None, limit=LIST_LOOKED_MAX)
         return sorted((workflows.decode_row(value) for _, value in rows), key=lambda each: each.offset)
 
     async def positions(self) -> list[Position]:
@@ -178,7 +191,8 @@ class Views:
             ViewsNotReadyError: There are no views yet.
             StoreError: They cannot be read.
         """
-        return read_positions(self._source.store, PARTITIONS_MAX + 1)
+        with self._asking() as store:
+            return read_positions(store, PARTITIONS_MAX + 1)
 
     async def reach(self, run: Run | None, *, timeout: float = VIEWS_FRESH_SECONDS) -> None:
         """Wait until the views have folded the commit that a snapshot of a run shows; None returns at once.
@@ -209,16 +223,31 @@ class Views:
     async def _wait(self, reached: Callable[[Store], bool], run_id: str, what: str, timeout: float) -> None:
         try:
             async with asyncio.timeout(timeout):
-                while not reached(store := self._source.store):
-                    position = _position(store, run_id)
-                    if position is not None and position.stopped is not None:
-                        raise ViewsBehindError(f"expected the views to show {what}, but {position.message}")
+                while not self._reached(reached, run_id, what):
                     await self._source.moved()
         except TimeoutError:
             raise ViewsBehindError(
                 f"expected the views to show {what} within {timeout} s, but they are behind.",
                 hint="Is anybody folding them? runline projections run keeps them fresh.",
             ) from None
+
+    def _reached(self, reached: Callable[[Store], bool], run_id: str, what: str) -> bool:
+        with self._asking() as store:
+            if reached(store):
+                return True
+            position = _position(store, run_id)
+        if position is not None and position.stopped is not None:
+            raise ViewsBehindError(f"expected the views to show {what}, but {position.message}")
+        return False
+
+    @contextmanager
+    def _asking(self) -> Iterator[Store]:
+        """Give the store; what is found damaged in it is reported to whoever can do something about it."""
+        store = self._source.store
+        try:
+            yield store
+        except StoreDamagedError as error:
+            raise self._source.damaged(error) from error
 
 
 class OpenViews(Views):
@@ -280,6 +309,10 @@ class FoldedViews(Views):
     async def moved(self) -> None:
         """Wait until something was folded."""
         await self._folding.moved()
+
+    def damaged(self, error: StoreDamagedError) -> StoreDamagedError:
+        """Let all be folded anew."""
+        return self._folding.damaged(error)
 
     @property
     def trouble(self) -> str:

@@ -60,7 +60,7 @@ class Workflows:
                 continue
             row = {
                 "version": definition.version,
-                "published": record.headers.get("ce_time"),
+                "published": _time(record.headers.get("ce_time")),
                 "offset": record.offset,
                 "definition": record.value.decode(),
             }
@@ -84,3 +84,12 @@ def decode_row(value: bytes) -> PublishedWorkflow:
         offset=row["offset"],
         definition=definition,
     )
+
+
+def _time(text: str | None) -> str | None:
+    """Return a time as it stands in a header, or None where that is none: anybody may publish."""
+    try:
+        time = None if text is None else datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return None if time is None or time.tzinfo is None else time.isoformat()

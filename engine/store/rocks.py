@@ -73,11 +73,14 @@ class RocksStore:
     Use `open` or `open_reading`.
     """
 
-    def __init__(self, directory: Path, families: Sequence[str], *, mode: Mode, lost_tail: bool = False) -> None:
+    def __init__(
+        self, directory: Path, families: Sequence[str], *, mode: Mode, lost_tail: bool = False, together: bool = False
+    ) -> None:
         self._directory = directory
         self._wanted = tuple(families)
         self._mode = mode
         self._lost_tail = lost_tail
+        self._together = together
         self._scratch: str | None = None
         self._database: Rdict | None = None
         self._families: dict[str, Rdict] = {}
@@ -85,7 +88,13 @@ class RocksStore:
 
     @classmethod
     def open(
-        cls, directory: Path, families: Sequence[str], *, create: bool = True, lost_tail: bool = False
+        cls,
+        directory: Path,
+        families: Sequence[str],
+        *,
+        create: bool = True,
+        lost_tail: bool = False,
+        together: bool = False,
     ) -> "RocksStore":
         """Open a store for reading and writing.
 
@@ -95,13 +104,15 @@ class RocksStore:
             create: Whether to make the store where there is none; otherwise a missing one counts as damaged.
             lost_tail: Whether to go back silently to the last moment that is whole, as after power loss; otherwise
                 only a write that was cut short at the very end is dropped, and anything else is damage.
+            together: Whether all families go from memory into tables together. Then a write-ahead log that is missing,
+                or ends early, takes the store back to a moment that was; otherwise one family may be ahead of others.
 
         Raises:
             StoreLockedError: It is open for writing already.
             StoreDamagedError: Its files are not what was written.
             StoreError: The operating system refuses.
         """
-        store = cls(directory, families, mode="writing", lost_tail=lost_tail)
+        store = cls(directory, families, mode="writing", lost_tail=lost_tail, together=together)
         if create:
             try:
                 directory.mkdir(parents=True, exist_ok=True)
@@ -257,6 +268,7 @@ class RocksStore:
     def _connect(self, *, create: bool) -> None:
         path = str(self._directory)
         options = _database_options(create=create, mode=self._mode, lost_tail=self._lost_tail)
+        options.set_atomic_flush(self._together)
         try:
             exists = (self._directory / "CURRENT").exists()
             names = {_DEFAULT, *self._wanted, *(Rdict.list_cf(path, options) if exists else ())}
