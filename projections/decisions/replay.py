@@ -2,8 +2,8 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
 from heapq import merge
 from typing import Final, NamedTuple
 
@@ -24,10 +24,10 @@ from engine.registry import Registry
 from projections.decisions.inputs import refused_offsets
 from projections.decisions.redecider import DecisionReport, Redecider
 
-_READ_AT_ONCE: Final = 500
-_SLACK: Final = timedelta(seconds=WINDOW_SECONDS + 60.0)
+_STRETCH_RECORDS: Final = 5_000
+"""Records that are read before it is said how far it is, and looked whether that is enough."""
+_SLACK_MS: Final = int((WINDOW_SECONDS + 60.0) * 1000)
 """How far the times in run ids and commits may lie from those that the log gives its records."""
-_MILLISECOND: Final = timedelta(milliseconds=1)
 
 
 class Created(NamedTuple):
@@ -66,17 +66,20 @@ async def replay_decisions(
         log: The log.
         registry: The node types that can be asked; the built-in ones unless given.
         runs: Ids of the runs to look at; all unless given.
-        since: Only runs created at this time, with its time zone, or later.
-        until: Only runs created before this time, with its time zone.
+        since: Only runs created at this time, with its time zone, or later. Where to begin to read follows from the
+            times of the records: what a process wrote whose clock was an hour behind them may be left out.
+        until: Only runs created before this time, with its time zone; where to stop follows in the same way.
         advance: Is told how many more records of `events` were read; None when nobody asks.
 
     Raises:
-        LogError: The log cannot be read. LogDamagedError: Or its beginning is gone and is needed.
+        ValueError: A time has no time zone.
+        LogDamagedError: Something in the log is damaged, or its beginning is gone and is needed.
+        LogError: It cannot be read.
     """
-    catalogue = Catalogue(log, Registry(), source="", now=SystemClock().now)
-    await catalogue.refresh()
-    created = Created(since, until)
-    replay = _Replay(log, Redecider(catalogue.definition, registry), created, advance)
+    for moment in (since, until):
+        if moment is not None and moment.tzinfo is None:
+            raise ValueError(f"expected a time with a time zone, but found {moment.isoformat()}")
+    replay = _Replay(log, registry, Created(since, until), advance)
     if runs is None:
         for partition in range(log.partitions):
             await replay.partition(partition)
@@ -88,24 +91,34 @@ async def replay_decisions(
 class _Replay:
     """Reads a log and hands on its commits."""
 
-    def __init__(self, log: Log, redecider: Redecider, created: Created, advance: Callable[[int], None] | None) -> None:
+    def __init__(
+        self, log: Log, registry: Registry | None, created: Created, advance: Callable[[int], None] | None
+    ) -> None:
         self._log = log
-        self._redecider = redecider
+        self._catalogue = Catalogue(log, Registry(), source="", now=SystemClock().now)
+        self._redecider = Redecider(self._catalogue.definition, registry)
         self._created = created
         self._tell = advance
-        self.report = redecider.report
+        self._held: dict[str, list[Accepted]] = {}
+        self.report = self._redecider.report
 
     async def partition(self, number: int) -> None:
         """Read a partition, or the part of it that can hold the runs that are looked for."""
         since, until = self._created
-        first = 0 if since is None else await self._log.first_after(EVENTS, number, _milliseconds(since - _SLACK))
-        last = None if until is None else _milliseconds(until + _SLACK)
-        async for view, records in self._pages(number, first):
-            for record in records:
-                await self._fold(number, view, record)
-            self.report.unreadable_runs.update(view.unreadable)
-            if last is not None and records[-1].timestamp > last and not self._awaits(view):
-                return
+        first = 0 if since is None else await self._first_after(number, _milliseconds(since))
+        last = None if until is None else _milliseconds(until) + _SLACK_MS
+        now = 0
+
+        def take(view: View, record: LogRecord) -> None:
+            nonlocal now
+            self._take(view.fold(record))
+            now = record.timestamp
+
+        def enough(view: View) -> bool:
+            return last is not None and now > last and not any(map(self._created.holds, view.runs.values()))
+
+        view = await self._read(number, first, take, enough)
+        self.report.unreadable_runs.update(view.unreadable)
 
     async def some(self, run_ids: Iterable[str]) -> None:
         """Read some runs; what is no run id is a run that the log does not have."""
@@ -126,54 +139,81 @@ class _Replay:
         fences = await self._log.read_key(EVENTS, number, FENCE_KEY)
         for run_id in sorted(wanted):
             commits = await self._log.read_key(EVENTS, number, run_id)
+            await self._catalogue.refresh()
             view = View()
             for record in merge(commits, fences, key=_offset):
-                if await self._fold(number, view, record) is not None:
+                if self._take(view.fold(record)):
                     found.add(run_id)
             self.report.unreadable_runs.update(view.unreadable)
-            self._advance(len(commits))
+            await self._step(number, len(commits))
         return found
 
     async def _by_time(self, number: int, wanted: set[str]) -> set[str]:
         """Read on from the first of the times that the ids carry until the runs have ended, or the log does."""
         found: set[str] = set()
         ended: set[str] = set()
-        earliest = min(map(id_time, wanted)) - _SLACK // _MILLISECOND
-        first = await self._log.first_after(EVENTS, number, earliest)
-        async for view, records in self._pages(number, first):
-            for record in records:
-                if record.key not in wanted and record.headers.get("ce_type") == COMMIT:
-                    view.position = record.offset + 1
-                elif (accepted := await self._fold(number, view, record)) is not None:
+
+        def take(view: View, record: LogRecord) -> None:
+            if record.key in wanted or record.headers.get("ce_type") != COMMIT:
+                accepted = view.fold(record)
+                if self._take(accepted):
                     found.add(record.key)
-                    if accepted.after.status.terminal:
+                    if accepted is not None and accepted.after.status.terminal:
                         ended.add(record.key)
-            self.report.unreadable_runs |= {run: why for run, why in view.unreadable.items() if run in wanted}
-            if ended == wanted:
-                break
+
+        first = await self._first_after(number, min(map(id_time, wanted)))
+        view = await self._read(number, first, take, lambda _: ended == wanted)
+        self.report.unreadable_runs |= {run: why for run, why in view.unreadable.items() if run in wanted}
         return found
 
-    async def _pages(self, number: int, first: int) -> AsyncIterator[tuple[View, Sequence[LogRecord]]]:
-        """Yield a partition's records from an offset on up to where it ends now, and the view that is to fold them."""
+    async def _read(
+        self, number: int, first: int, take: Callable[[View, LogRecord], None], enough: Callable[[View], bool]
+    ) -> View:
+        """Hand over a partition's records, from an offset on up to where it ends now or where it is enough."""
         ends = await self._log.ends(EVENTS, number)
+        # Only now: the versions of all runs that are there have been published before.
+        await self._catalogue.refresh()
         first = max(first, ends.start)
         view = (await begin(self._log, number, before=first)).view if first else View()
-        while view.position < ends.end:
-            count = min(_READ_AT_ONCE, ends.end - view.position)
-            records = await self._log.read(EVENTS, number, view.position, count)
-            if not records:
-                return
-            self._advance(len(records))
-            yield view, records
-            # Some logs never wait when they are read, and others in this process want their turn.
-            await asyncio.sleep(0)
 
-    async def _fold(self, number: int, view: View, record: LogRecord) -> Accepted | None:
-        accepted = view.fold(record)
-        if accepted is not None and self._created.holds(accepted.after):
-            offsets = refused_offsets(accepted.value["events"])
-            self._redecider.check(accepted, await self._commands(number, offsets) if offsets else {})
-        return accepted
+        def take_all(records: Sequence[LogRecord]) -> None:
+            for record in records:
+                take(view, record)
+
+        while view.position < ends.end and not enough(view):
+            start, stop = view.position, min(view.position + _STRETCH_RECORDS, ends.end)
+            await self._log.scan(EVENTS, number, start, stop, take_all)
+            view.position = stop
+            await self._step(number, stop - start)
+        return view
+
+    async def _first_after(self, number: int, milliseconds: int) -> int:
+        return await self._log.first_after(EVENTS, number, max(0, milliseconds - _SLACK_MS))
+
+    def _take(self, accepted: Accepted | None) -> bool:
+        """Decide a commit once more if it is one and asked for; hold it when commands are to be read for that."""
+        if accepted is None:
+            return False
+        if self._created.holds(accepted.after):
+            run_id = accepted.after.run_id
+            if run_id in self._held or refused_offsets(accepted.value["events"]):
+                # What follows in the run waits too: its commits are looked at in their order.
+                self._held.setdefault(run_id, []).append(accepted)
+            else:
+                self._redecider.check(accepted)
+        return True
+
+    async def _step(self, number: int, count: int) -> None:
+        """Do what was held, and say how far it is."""
+        held, self._held = self._held, {}
+        for commits in held.values():
+            for accepted in commits:
+                commands = await self._commands(number, refused_offsets(accepted.value["events"]))
+                self._redecider.check(accepted, commands)
+        if self._tell is not None:
+            self._tell(count)
+        # Some logs never wait when they are read, and others in this process want their turn.
+        await asyncio.sleep(0)
 
     async def _commands(self, number: int, offsets: Sequence[int]) -> Mapping[int, Command]:
         """Return those of some commands that are still there."""
@@ -187,13 +227,6 @@ class _Replay:
             if command is not None and not isinstance(command, Rejection):
                 found[offset] = command
         return found
-
-    def _advance(self, count: int) -> None:
-        if self._tell is not None:
-            self._tell(count)
-
-    def _awaits(self, view: View) -> bool:
-        return any(self._created.holds(state) for state in view.runs.values())
 
 
 def _milliseconds(moment: datetime) -> int:
