@@ -3,7 +3,18 @@
 import subprocess
 import sys
 
-BENCHMARKS = ("runs", "memory", "recovery", "takeover", "kafka_runs", "kafka_scale", "kafka_failover")
+BENCHMARKS = (
+    "runs",
+    "memory",
+    "recovery",
+    "takeover",
+    "projections",
+    "lag",
+    "kafka_runs",
+    "kafka_scale",
+    "kafka_failover",
+    "kafka_projections",
+)
 
 if __name__ == "__main__":
     codes = [

@@ -93,6 +93,7 @@ def index_keys(state: RunState) -> frozenset[bytes]:
         ("status", status),
         ("workflow", workflow),
         ("workflow status", workflow, status),
+        *(("tag", tag) for tag in state.tags),
     ]
     if state.error is not None:
         kind = state.error["type"]
@@ -129,7 +130,7 @@ def _encode(state: RunState) -> bytes:
             "status": state.status.value,
             "message": message_of(state),
             "error": state.error,
-            "tags": (),
+            "tags": state.tags,
             "traces": state.traces,
             "created": state.created,
             "started": state.started,

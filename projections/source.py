@@ -1,6 +1,7 @@
 """Where views are read from: the store of a projector in this process, or one that another process folds into."""
 
 import asyncio
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, Protocol
@@ -57,10 +58,11 @@ class Beside:
         self._entry: Entry | None = None
         self._opened: RocksStore | None = None
         self._closed = False
+        self._refreshed = 0.0
 
     @property
     def store(self) -> Store:
-        """The store, with all that was written until now."""
+        """The store, with all that was written until a moment ago: looking costs more than many a question."""
         if self._closed:
             raise ClosedError(f"the views in {self._directory.path} were closed.")
         for tries in range(_SETTLE_TRIES):
@@ -78,6 +80,7 @@ class Beside:
         if self._closed:
             raise ClosedError(f"the views in {self._directory.path} were closed.")
         await asyncio.sleep(FOLLOW_SECONDS)
+        self._refreshed = 0.0
 
     def damaged(self, error: StoreDamagedError) -> StoreDamagedError:
         """Open the store anew when it is asked next; only who folds it can do more."""
@@ -90,6 +93,9 @@ class Beside:
         self._let_go()
 
     def _fresh(self) -> Store:
+        now = time.monotonic()
+        if self._opened is not None and now - self._refreshed < FOLLOW_SECONDS:
+            return self._opened
         entry = self._directory.serving()
         if entry is None:
             being_made = self._directory.building() is not None
@@ -104,6 +110,7 @@ class Beside:
             self._entry = entry
         else:
             self._opened.refresh()
+        self._refreshed = now
         return self._opened
 
     def _let_go(self) -> None:
