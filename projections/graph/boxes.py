@@ -53,7 +53,9 @@ def node_box(node: NodeDefinition, outputs: int, traces: Sequence[Trace] | None)
     """
     outer = node.type in {"start", "end"}
     css = "outer" if outer else "choice" if outputs > 1 else "work"
-    lines = [Line(TITLE, 18, readable(node.title)), Line(MUTED, 16, readable(node.type))]
+    lines = [Line(TITLE, 18, readable(node.title))]
+    if node.title.lower() != node.type.lower():
+        lines.append(Line(MUTED, 16, readable(node.type)))
     told = [readable(node.title), f"node {readable(node.id)}, type {readable(node.type)}"]
     if traces:
         css = traces[-1].trace_status.value

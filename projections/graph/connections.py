@@ -75,7 +75,7 @@ def draw_connection(parent: Element, route: Route, label: Label, origin: Point) 
     svg.path(made, "head", svg.arrow_head(corners, _HEAD_LENGTH, _HEAD_HALF))
     if route.label is not None:
         middle = _moved(route.label, origin)
-        svg.text(made, label.font.css, Point(middle.x, middle.y + 4), label.text)
+        svg.text(made, label.font.css, Point(middle.x, middle.y + 4), label.text, halo=True)
 
 
 def _moved(point: Point, origin: Point) -> Point:

@@ -9,7 +9,8 @@ _FAMILY: Final = "system-ui,-apple-system,'Segoe UI',Roboto,'Helvetica Neue',Ari
 
 _SHAPES: Final = f"""
 text{{font-family:{_FAMILY}}}
-.label,.label-taken{{text-anchor:middle;paint-order:stroke;stroke-width:5px;stroke-linejoin:round}}
+.label,.label-taken{{text-anchor:middle}}
+.halo{{stroke-width:5px;stroke-linejoin:round}}
 .box{{stroke-width:1.2px}}
 .idle .box,.back .line{{stroke-dasharray:5 4}}
 .line{{fill:none;stroke-width:1.4px}}
@@ -72,13 +73,13 @@ def _colours(palette: Mapping[str, str]) -> str:
         f".paper{{fill:{palette['paper']}}}",
         f"text{{fill:{palette['text']}}}",
         f".muted,.idle text{{fill:{palette['muted']}}}",
-        f".label,.label-taken{{stroke:{palette['paper']}}}",
         f".label{{fill:{palette['muted']}}}",
         f".box{{fill:{palette['box']};stroke:{palette['border']}}}",
         f".line{{stroke:{palette['line']}}}",
         f".head{{fill:{palette['line']}}}",
         f".taken .line{{stroke:{palette['taken']}}}",
         f".taken .head,.label-taken{{fill:{palette['taken']}}}",
+        f"text.halo{{fill:{palette['paper']};stroke:{palette['paper']}}}",
         f".idle .stripe{{fill:{palette['border']}}}",
         f".sign{{stroke:{palette['sign']}}}",
         *(f".{kind} .stripe{{fill:{palette[kind]}}}" for kind in _KINDS),

@@ -78,9 +78,22 @@ def box(parent: Element, css: str, corner: Point, size: Size, radius: float) -> 
     SubElement(parent, "rect", attributes)
 
 
-def text(parent: Element, css: str, place: Point, words: str) -> None:
-    """Add a line of text; its place is where its base line begins, or its middle where the class says so."""
-    SubElement(parent, "text", {"class": css, "x": number(place.x), "y": number(place.y)}).text = words
+def text(parent: Element, css: str, place: Point, words: str, *, halo: bool = False) -> None:
+    """Add a line of text.
+
+    Args:
+        parent: What it is added to.
+        css: Its classes.
+        place: Where its base line begins, or its middle where the class says so.
+        words: What it says.
+        halo: Whether what is below it is covered around the letters.
+    """
+    attributes = {"class": css, "x": number(place.x), "y": number(place.y)}
+    if halo:
+        # A second text, not the order in which one is painted: many programs do not know that.
+        behind = {**attributes, "class": f"{css} halo", "aria-hidden": "true"}
+        SubElement(parent, "text", behind).text = words
+    SubElement(parent, "text", attributes).text = words
 
 
 def path(parent: Element, css: str, shape: str) -> None:

@@ -107,7 +107,7 @@ class Picture:
 
 def texts(element: ET.Element) -> list[str]:
     """Return the texts that are shown in an element."""
-    return [each.text or "" for each in element.iter(f"{SVG}text")]
+    return [each.text or "" for each in element.iter(f"{SVG}text") if each.get("aria-hidden") is None]
 
 
 def classes(element: ET.Element) -> Sequence[str]:

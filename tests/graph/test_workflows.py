@@ -38,6 +38,10 @@ def test_a_picture_shows_every_node_with_its_title_and_its_type() -> None:
     assert picture.root.get("aria-label") == "Workflow A workflow"
 
 
+def test_a_title_that_is_the_type_stands_once() -> None:
+    assert texts(Picture(draw_workflow(workflow({"s": "start"}, titles={"s": "Start"}))).node("s")) == ["Start"]
+
+
 def test_nodes_do_not_overlap_and_stand_in_the_picture() -> None:
     picture = Picture(draw_workflow(LOOP))
     boxes = [rectangle(picture.node(node.id)) for node in LOOP.nodes]
@@ -96,7 +100,7 @@ def test_what_users_named_is_never_markup() -> None:
         "svg", "title", "style", "rect", "g", "text", "path",
     }  # fmt: skip
     allowed = {
-        "class", "d", "x", "y", "width", "height", "rx", "role", "aria-label", "data-node", "viewBox",
+        "class", "aria-hidden", "d", "x", "y", "width", "height", "rx", "role", "aria-label", "data-node", "viewBox",
     }  # fmt: skip
     assert {name for each in picture.root.iter() for name in each.keys()} <= allowed  # noqa: SIM118 - an element's keys
     for character in ("\u202e", "\x1b", "\ufffe"):
