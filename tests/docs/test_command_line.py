@@ -179,6 +179,7 @@ def test_the_keys_of_every_document_are_those_shown(
         "`create`": [created],
         "`cancel`": [call("cancel", str(call("create", "order")["run_id"]))],
         "`runs`": [call("runs")],
+        "`graph`": [call("graph", "order"), call("graph", run_id)],
         "`validate`": [call("validate", "order.yaml"), (wrong := call("validate", "wrong.yaml"))],
         "`doctor`": [doctor := call("doctor")],
         "`config`": [config := call("config")],
