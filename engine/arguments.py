@@ -4,8 +4,12 @@ from collections.abc import Mapping, Sequence
 from math import isnan
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from engine.context import ContextObject
+from engine.core.commands import TAGS
 from engine.errors import ArgumentError
+from engine.limits import RUN_TAGS_MAX, TAG_CHARACTERS_MAX
 from engine.registry import Registry
 
 
@@ -86,6 +90,23 @@ def check_context(context: object) -> None:
         return
     hint = "Read a text with ContextObject.deserialize(text)." if isinstance(context, str | bytes) else ""
     raise _wrong("a ContextObject or a mapping as the context", context, hint)
+
+
+def check_tags(tags: object) -> None:
+    """Refuse what no run can be tagged with.
+
+    Raises:
+        ArgumentError: It is no sequence of texts, or there are too many, equal or unfit ones.
+    """
+    if isinstance(tags, str | bytes) or not isinstance(tags, Sequence):
+        raise _wrong("a sequence of texts as tags", tags)
+    try:
+        TAGS.validate_python(list(tags))
+    except ValidationError as error:
+        raise ArgumentError(
+            f"Expected at most {RUN_TAGS_MAX} different tags of 1 to {TAG_CHARACTERS_MAX} characters, none of them a "
+            f"control character, but found {list(tags)!r:.200}."
+        ) from error
 
 
 def _wrong(expected: str, found: object, hint: str = "") -> ArgumentError:

@@ -39,6 +39,7 @@ class Run:
         run_id: A UUID of version 7.
         workflow_id: The workflow's id.
         workflow_version: The version it is pinned to: the hash of the definition's canonical JSON.
+        tags: What it is found by.
         run_status: Where it stands.
         message: The same for people.
         error: Why it failed, or None.
@@ -53,6 +54,7 @@ class Run:
     run_id: str
     workflow_id: str
     workflow_version: str
+    tags: tuple[str, ...]
     run_status: RunStatus
     message: str
     error: RunError | None
@@ -109,6 +111,7 @@ def run_of(state: RunState) -> Run:
         run_id=state.run_id,
         workflow_id=state.workflow,
         workflow_version=state.version,
+        tags=state.tags,
         run_status=state.status,
         message=message_of(state),
         error=error_of(state.error),

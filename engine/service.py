@@ -17,6 +17,7 @@ from engine.arguments import (
     check_progress_services,
     check_registry,
     check_running_max,
+    check_tags,
     check_timeout,
 )
 from engine.blocking import LoopThread, refuse_inside_loop
@@ -314,15 +315,27 @@ class EngineService:
 
     # Runs.
 
-    async def create_workflow_run(self, workflow_id: str) -> str:
+    async def create_workflow_run(self, workflow_id: str, *, tags: Sequence[str] = ()) -> str:
         """Create a run of the newest version of a workflow and return its id. It is `Created` and does not run yet.
+
+        Args:
+            workflow_id: The workflow.
+            tags: What the run is found by: at most `RUN_TAGS_MAX` different texts.
 
         Raises:
             WorkflowNotFoundError: No workflow has this id.
             DefinitionError: The workflow cannot run with what is registered in this process.
+            ArgumentError: The tags are too many or too long, or one stands twice.
         """
+        check_tags(tags)
         version = await self._runnable(workflow_id)
-        command = CreateRun(id=self._ids.command_id(), run=self._ids.run_id(), workflow=workflow_id, version=version)
+        command = CreateRun(
+            id=self._ids.command_id(),
+            run=self._ids.run_id(),
+            workflow=workflow_id,
+            version=version,
+            tags=list(tags) or None,
+        )
         await self._decided(command, None, until_end=False)
         return command.run
 
@@ -368,17 +381,30 @@ class EngineService:
         return self.synchronously(self.start_workflow_run_and_wait(run_id, context, timeout))
 
     async def run_workflow(
-        self, workflow_id: str, context: ContextLike | None = None, timeout: float | None = None
+        self,
+        workflow_id: str,
+        context: ContextLike | None = None,
+        timeout: float | None = None,
+        *,
+        tags: Sequence[str] = (),
     ) -> Run:
         """Create a run of the newest version of a workflow, start it and wait until it has ended: one command.
+
+        Args:
+            workflow_id: The workflow.
+            context: The initial context; empty unless given.
+            timeout: Seconds to wait; None waits as long as it takes.
+            tags: What the run is found by: at most `RUN_TAGS_MAX` different texts.
 
         Raises:
             WorkflowNotFoundError: No workflow has this id.
             DefinitionError: The workflow cannot run with what is registered in this process.
+            ArgumentError: The tags are too many or too long, or one stands twice.
             ContextError: The context cannot be stored.
             WaitTimeoutError: The run did not end in time; it goes on.
         """
         check_timeout(timeout)
+        check_tags(tags)
         version = await self._runnable(workflow_id)
         command = StartRun(
             id=self._ids.command_id(),
@@ -386,6 +412,7 @@ class EngineService:
             workflow=workflow_id,
             version=version,
             context=self._wire(context),
+            tags=list(tags) or None,
         )
         return run_of(await self._decided(command, None, until_end=True, timeout=timeout))
 

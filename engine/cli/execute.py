@@ -13,6 +13,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from engine.arguments import check_tags
 from engine.cli.arguments import make_context
 from engine.cli.context_text import context_text
 from engine.cli.exit_codes import RUN_FAILED, SUCCESS
@@ -23,6 +24,7 @@ from engine.cli.obstacles import ObstructedError, OpenRuns
 from engine.cli.options import ENGINE_OPTIONS, EngineOptions
 from engine.cli.output import Output
 from engine.cli.session import open_engine
+from engine.cli.tags import TagsOption
 from engine.cli.timeline import Timeline
 from engine.cli.workflows import make_catalogue
 from engine.context import ContextObject
@@ -59,6 +61,7 @@ def run(
     *,
     set_: _Set = None,
     context: _Context = None,
+    tag: TagsOption = None,
     options: EngineOptions = ENGINE_OPTIONS,
 ) -> int:
     """Publish a workflow file, run it, follow it and print its output.
@@ -68,6 +71,8 @@ def run(
     file
         The workflow: a YAML or JSON file.
     """
+    tags = tag or ()
+    check_tags(tags)
     execution = _Execution(options, begins_all=True)
     initial = make_context(context, set_ or (), execution.converters)
     try:
@@ -78,7 +83,7 @@ def run(
 
     async def begin(engine: EngineService) -> str:
         published = await engine.publish_workflow(definition)
-        run_id = await engine.create_workflow_run(published.workflow_id)
+        run_id = await engine.create_workflow_run(published.workflow_id, tags=tags)
         await execution.start(engine, run_id, initial)
         return run_id
 

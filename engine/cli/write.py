@@ -11,6 +11,7 @@ from engine.cli.interruption import Interruptible
 from engine.cli.json_form import run_json
 from engine.cli.options import PUBLISHING_OPTIONS, WRITING_OPTIONS, PublishingOptions, WritingOptions
 from engine.cli.session import open_engine, open_log
+from engine.cli.tags import TagsOption
 from engine.cli.workflows import find_workflow_id, make_catalogue
 from engine.log.port import Log
 from engine.service import EngineService
@@ -42,7 +43,7 @@ def publish(file: Path, /, *, options: PublishingOptions = PUBLISHING_OPTIONS) -
     return Interruptible().run(work())
 
 
-def create(workflow: str, /, *, options: WritingOptions = WRITING_OPTIONS) -> int:
+def create(workflow: str, /, *, tag: TagsOption = None, options: WritingOptions = WRITING_OPTIONS) -> int:
     """Create a run of a published workflow and print its id; `runline start` starts it.
 
     Parameters
@@ -53,7 +54,7 @@ def create(workflow: str, /, *, options: WritingOptions = WRITING_OPTIONS) -> in
 
     async def write(engine: EngineService, log: Log) -> tuple[str, dict[str, object]]:
         workflow_id = await find_workflow_id(log, workflow)
-        run_id = await engine.create_workflow_run(workflow_id)
+        run_id = await engine.create_workflow_run(workflow_id, tags=tag or ())
         return run_id, {"run_id": run_id, "workflow_id": workflow_id}
 
     return _write(options, write)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from itertools import islice
+from typing import NotRequired
 
 import orjson
 from typing_extensions import TypedDict
@@ -16,8 +17,8 @@ from engine.limits import CHECKPOINT_PART_BYTES
 class OpenRun(TypedDict):
     """A run's state as it stands in a part.
 
-    `context` is null while it is the input; `open` has each open trace's number, node, node type, title, attempt,
-    executor and start, in this order.
+    `context` is null while it is the input; `tags` is there if it has any; `open` has each open trace's number, node,
+    node type, title, attempt, executor and start, in this order.
     """
 
     run: str
@@ -28,6 +29,7 @@ class OpenRun(TypedDict):
     started: str | None
     correlation: str
     traceparent: str
+    tags: NotRequired[list[str]]
     input: WireObject | None
     context: WireObject | None
     ready: str | None
@@ -103,7 +105,7 @@ def _part(encoded: list[bytes], ended: bytes) -> bytes:
 
 
 def _encode(state: RunState) -> OpenRun:
-    return {
+    item: OpenRun = {
         "run": state.run_id,
         "workflow": state.workflow,
         "version": state.version,
@@ -120,6 +122,9 @@ def _encode(state: RunState) -> OpenRun:
         "head": state.head,
         "decided": state.decided,
     }
+    if state.tags:
+        item["tags"] = list(state.tags)
+    return item
 
 
 def _decode(item: OpenRun) -> RunState:
@@ -137,6 +142,7 @@ def _decode(item: OpenRun) -> RunState:
         stopped=None,
         correlation=item["correlation"],
         traceparent=item["traceparent"],
+        tags=tuple(item.get("tags", ())),
         input=given,
         context=context,
         output=None,

@@ -4,17 +4,24 @@ A command is one JSON object on the `commands` topic, keyed by run id. Its `form
 whoever writes a field that is not here raises it, so that a program that does not know the field refuses the command.
 """
 
+import re
 from typing import Annotated, Final, Literal, cast
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from engine.context.check import check_wire
 from engine.context.values import WireObject, shown
 from engine.core.identity import RUN_ID_PATTERN
 from engine.core.rejection import OVERSIZED, UNDECODABLE, Rejection
 from engine.errors import ContextError
-from engine.limits import ERROR_MESSAGE_CHARACTERS_MAX, ID_CHARACTERS_MAX, RECORD_BYTES_MAX
+from engine.limits import (
+    ERROR_MESSAGE_CHARACTERS_MAX,
+    ID_CHARACTERS_MAX,
+    RECORD_BYTES_MAX,
+    RUN_TAGS_MAX,
+    TAG_CHARACTERS_MAX,
+)
 from engine.log.port import Record
 
 FORMAT: Final = 1
@@ -22,6 +29,33 @@ FORMAT: Final = 1
 
 _Id = Annotated[str, Field(min_length=1, max_length=ID_CHARACTERS_MAX)]
 _RunId = Annotated[str, Field(pattern=RUN_ID_PATTERN)]
+_CONTROL: Final = re.compile(r"[\u0000-\u001f\u007f-\u009f]")
+
+
+def _shown_in_one_line(tag: str) -> str:
+    """Refuse control characters: they would make a mess of every list that a tag is shown in."""
+    if _CONTROL.search(tag):
+        raise ValueError(f"expected no control characters, but found {tag!r}")
+    return tag
+
+
+def _different(tags: list[str]) -> list[str]:
+    """Refuse a tag that stands twice: it says nothing, so something else was meant."""
+    for tag in tags:
+        if tags.count(tag) > 1:
+            raise ValueError(f"expected different tags, but found {tag!r} twice")
+    return tags
+
+
+_Tag = Annotated[
+    str,
+    # Said the other way round in the schema: what `$` means differs from one reader of schemas to the next.
+    Field(min_length=1, max_length=TAG_CHARACTERS_MAX, json_schema_extra={"not": {"pattern": _CONTROL.pattern}}),
+    AfterValidator(_shown_in_one_line),
+]
+_Tags = Annotated[
+    list[_Tag], Field(max_length=RUN_TAGS_MAX, json_schema_extra={"uniqueItems": True}), AfterValidator(_different)
+]
 
 
 class _Command(BaseModel):
@@ -46,6 +80,7 @@ class CreateRun(_Command):
     type: Literal["run.create"] = "run.create"
     workflow: _Id = Field(description="The id of a published workflow.")
     version: _Id | None = Field(default=None, description="One of its versions; the newest unless given.")
+    tags: _Tags | None = Field(default=None, description="What the run is found by; nothing unless given.")
 
 
 class StartRun(_Command):
@@ -57,6 +92,9 @@ class StartRun(_Command):
         default=None, description="The id of a published workflow; needed when the run does not exist yet."
     )
     version: _Id | None = Field(default=None, description="One of its versions; the newest unless given.")
+    tags: _Tags | None = Field(
+        default=None, description="What the run is found by; nothing, or what it was created with, unless given."
+    )
 
 
 class CancelRun(_Command):
@@ -68,6 +106,7 @@ class CancelRun(_Command):
 
 Command = CreateRun | StartRun | CancelRun
 
+TAGS: TypeAdapter[list[str]] = TypeAdapter(_Tags, config=ConfigDict(strict=True))
 ADAPTER: TypeAdapter[Command] = TypeAdapter(Annotated[Command, Field(discriminator="type")])
 
 

@@ -155,18 +155,28 @@ def asked_again(state: RunState, command: CreateRun | StartRun) -> Rejection | N
     Returns:
         None when it asks for what was done before, so that it changes nothing.
     """
+    same = _same_run(state, command)
     if isinstance(command, CreateRun):
-        if _same_workflow(state, command):
-            return None
-        found = f"{state.run_id} is a run of {state.workflow} version {state.version}"
-        return Rejection(RUN_DIFFERS, f"expected a new run id, but {found}")
-    if _same_workflow(state, command) and _same_json(context_of(command), state.input):
+        return None if same else Rejection(RUN_DIFFERS, f"expected a new run id, but {_shown(state)}")
+    if not same and state.status is RunStatus.CREATED:
+        return Rejection(RUN_DIFFERS, f"expected the workflow, version and tags of the run, but {_shown(state)}")
+    if same and _same_json(context_of(command), state.input):
         return None
     return Rejection(RUN_NOT_CREATED, f"expected a run in Created, but {state.run_id} is in {state.status.value}")
 
 
-def _same_workflow(state: RunState, command: CreateRun | StartRun) -> bool:
-    return command.workflow in (None, state.workflow) and command.version in (None, state.version)
+def _same_run(state: RunState, command: CreateRun | StartRun) -> bool:
+    """Return whether a command asks for the run that is there; whoever starts one need not repeat what it is."""
+    if command.workflow not in (None, state.workflow) or command.version not in (None, state.version):
+        return False
+    if command.tags is None:
+        return not state.tags or isinstance(command, StartRun)
+    return tuple(command.tags) == state.tags
+
+
+def _shown(state: RunState) -> str:
+    tags = f", tagged {', '.join(state.tags)}" if state.tags else ""
+    return f"{state.run_id} is a run of {state.workflow} version {state.version}{tags}"
 
 
 class _Draft:
@@ -230,7 +240,7 @@ class _Draft:
                 self._start(command)
         else:
             match command:
-                case StartRun() if self.state.status is RunStatus.CREATED and _same_workflow(self.state, command):
+                case StartRun() if self.state.status is RunStatus.CREATED and _same_run(self.state, command):
                     self._start(command)
                 case CreateRun() | StartRun():
                     rejection = asked_again(self.state, command)
@@ -256,6 +266,8 @@ class _Draft:
         }
         if command.traceparent:
             event["traceparent"] = command.traceparent
+        if command.tags:
+            event["tags"] = command.tags
         self._add(event)
 
     def _start(self, command: StartRun) -> None:

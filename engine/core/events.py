@@ -20,13 +20,14 @@ class Error(TypedDict):
 
 
 class RunCreated(TypedDict):
-    """The run exists, pinned to one version of its workflow, by the command with id `command`."""
+    """The run exists, pinned to one version of its workflow, by the command with id `command`; `tags` if it has any."""
 
     type: Literal["run.created"]
     workflow: str
     version: str
     correlation: str
     traceparent: NotRequired[str]
+    tags: NotRequired[list[str]]
     command: str
 
 

@@ -94,6 +94,7 @@ def _created(event: RunCreated, run_id: str, time: str) -> RunState:
         stopped=None,
         correlation=event["correlation"],
         traceparent=event.get("traceparent", ""),
+        tags=tuple(event.get("tags", ())),
         input=None,
         context={},
         output=None,

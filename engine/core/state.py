@@ -78,6 +78,7 @@ class RunState:
         stopped: RFC 3339 time, or None.
         correlation: The correlation id, the run's own unless a command gave another.
         traceparent: The W3C trace context of the command that created the run, or an empty text.
+        tags: What the run is found by, in the order of the command that created it.
         input: The initial context as it was given, or None before the start.
         context: The context now; shared with `input` until a node changes it.
         output: The output context of an ended run.
@@ -99,6 +100,7 @@ class RunState:
     stopped: str | None
     correlation: str
     traceparent: str
+    tags: tuple[str, ...]
     input: WireObject | None
     context: WireObject
     output: WireObject | None
@@ -123,6 +125,7 @@ class RunState:
         copy.stopped = self.stopped
         copy.correlation = self.correlation
         copy.traceparent = self.traceparent
+        copy.tags = self.tags
         copy.input = self.input
         copy.context = self.context
         copy.output = self.output

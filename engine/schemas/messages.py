@@ -59,7 +59,7 @@ MESSAGES: Final = (
         "createRun", COMMANDS, "Create a run",
         "Asks for a run of a published workflow. The same command again changes nothing.",
         _RUN_ID, CommandHeaders, CreateRun, _CORRELATED,
-        CreateRun(id="order-42-create", run=_RUN, workflow="order"),
+        CreateRun(id="order-42-create", run=_RUN, workflow="order", tags=["urgent"]),
     ),
     Message(
         "startRun", COMMANDS, "Start a run",

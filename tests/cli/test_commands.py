@@ -26,6 +26,24 @@ def test_a_workflow_is_published_created_started_and_shown(runline: Runline) -> 
     assert "Hello Ada" in shown.out
 
 
+def test_a_new_run_is_tagged(runline: Runline) -> None:
+    tags = ("--tag", "urgent", "--tag", "customer 42")
+    ran = runline("run", DATA / "greet.yaml", "--app", APP, "--set", "input.name=Ada", *tags, "--json")
+    assert (ran.code, ran.json["run"]["tags"]) == (0, ["urgent", "customer 42"])
+    created = runline("create", "greet", *tags)
+    assert runline("show", created.out.strip(), "--json").json["run"]["tags"] == ["urgent", "customer 42"]
+    assert runline("show", runline("create", "greet").out.strip(), "--json").json["run"]["tags"] == []
+
+
+def test_a_tag_that_no_run_can_have_is_wrong_usage_and_nothing_is_written(runline: Runline) -> None:
+    for wrong in (["--tag", ""], ["--tag", "a\tb"], ["--tag", "twice", "--tag", "twice"]):
+        answer = runline("run", DATA / "greet.yaml", "--app", APP, *wrong)
+        assert (answer.code, "error[argument]" in answer.err, "different tags" in answer.err) == (2, True, True)
+    assert runline("create", "greet").code == 3, "the workflow was not published"
+    runline("publish", DATA / "greet.yaml")
+    assert runline("create", "greet", "--tag", "").code == 2
+
+
 def test_publishing_again_gives_the_same_version(runline: Runline) -> None:
     first, second = (runline("publish", DATA / "greet.yaml", "--json").json for _ in range(2))
     assert first == second

@@ -15,7 +15,7 @@ RUN_ID = "01900000-0000-7000-8000-000000000000"
 RUN = Run(
     run_id=RUN_ID, workflow_id="w", workflow_version="v", run_status=RunStatus.RUNNING, message="running", error=None,
     input_context="{}", output_context=None, created=BEGIN, started=BEGIN, stopped=None,
-    commit_id="c",
+    commit_id="c", tags=(),
 )  # fmt: skip
 
 

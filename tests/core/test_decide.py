@@ -126,6 +126,64 @@ def test_a_created_run_is_started_later_with_its_context() -> None:
     assert (state.status, state.output) == (RunStatus.SUCCESS, {"x": 1})
 
 
+def create(*tags: str, **fields: object) -> CreateRun:
+    return CreateRun.model_validate({"id": "c", "run": RUN, "workflow": "chain", "tags": list(tags) or None} | fields)
+
+
+def test_a_run_carries_the_tags_of_the_command_that_created_it_in_their_order() -> None:
+    ready = plan(chain(code("a", "add"), END))
+    for command in (create("b", "a"), start(tags=["b", "a"])):
+        decision = take(None, ready, asked(command))
+        assert orjson.loads(decision.events[0])["tags"] == ["b", "a"]
+        assert fold(None, decision).tags == ("b", "a")
+    for untagged in (create(), create(tags=[]), start(), start(tags=[])):
+        decision = take(None, ready, asked(untagged))
+        assert "tags" not in orjson.loads(decision.events[0])
+        assert fold(None, decision).tags == ()
+
+
+@pytest.mark.parametrize(
+    ("first", "again", "code_"),
+    [
+        (create("a"), create("a"), ""),
+        (create("a", "b"), create("b", "a"), "run_differs"),
+        (create("a"), create("b"), "run_differs"),
+        (create("a"), create(), "run_differs"),
+        (create("a"), create(tags=[]), "run_differs"),
+        (create(), create("a"), "run_differs"),
+        (create(), create(tags=[]), ""),
+        (create("a"), start(tags=["b"]), "run_differs"),
+        (create("a"), start(tags=[]), "run_differs"),
+        (create("a"), start(workflow="other"), "run_differs"),
+        (start(tags=["a"]), start(tags=["a"]), ""),
+        (start(tags=["a"]), start(), ""),
+        (start(tags=["a"]), start(workflow=None), ""),
+        (start(tags=["a"]), start(tags=["b"]), "run_not_created"),
+        (start(), start(tags=["a"]), "run_not_created"),
+        (start(tags=["a"]), create("b"), "run_differs"),
+    ],
+)
+def test_the_same_run_id_with_other_tags_is_another_body(first: Command, again: Command, code_: str) -> None:
+    ready = plan(chain(code("a", "add"), END))
+    state = fold(None, take(None, ready, asked(first)))
+    decision = take(state, ready, asked(again, 1))
+    if code_:
+        event = orjson.loads(decision.events[0])
+        assert (event["type"], event["code"]) == ("command.refused", code_)
+        print(event["reason"])
+        assert not event["reason"].endswith("is in Created")
+    else:
+        assert (decision.events, len(decision.recognised)) == ([], 1)
+
+
+def test_whoever_starts_a_created_run_need_not_repeat_its_tags() -> None:
+    ready = plan(chain(END))
+    state = fold(None, take(None, ready, asked(create("a"))))
+    for command in (start(workflow=None), start(), start(tags=["a"])):
+        ended = fold(state, take(state, ready, asked(command, 1)))
+        assert (ended.status, ended.tags) == (RunStatus.SUCCESS, ("a",))
+
+
 def test_a_cancel_ends_open_traces_and_the_run_and_leaves_later_inputs_alone() -> None:
     ready = plan(chain(code("a", "add"), END))
     state = fold(None, take(None, ready, asked(start())))

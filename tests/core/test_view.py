@@ -204,3 +204,17 @@ def test_beginning_from_a_checkpoint_and_folding_on_gives_the_same_view() -> Non
         view.fold(kept)
     assert view.runs == log.view.runs == log.again().runs
     assert view.ended == log.view.ended == {OTHER: 1}
+
+
+def test_tags_go_through_a_checkpoint_and_one_of_runs_without_them_says_nothing_of_them() -> None:
+    log = Partition()
+    epoch = log.fence()
+    log.add(commit(CREATED, epoch=epoch))
+    log.add(commit({**CREATED, "tags": ["b", "a"]}, epoch=epoch, run=OTHER))
+    (value,) = part_values(log.view.runs, {}, commands=0, clock=-1)
+    untagged, tagged = orjson.loads(value)["runs"]
+    assert "tags" not in untagged
+    assert tagged["tags"] == ["b", "a"]
+    runs, _ = read_part_value(value)
+    assert runs == log.view.runs
+    assert [runs[run].tags for run in (RUN, OTHER)] == [(), ("b", "a")]

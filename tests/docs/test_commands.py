@@ -78,6 +78,8 @@ async def test_the_commands_on_the_page_do_what_it_says_however_often_they_are_s
             for _ in range(2):
                 await send(log, fresh(document, ids))
         found = [await ended(engine, run_id) for run_id in ids.values()]
+        runs = [await engine.get_run(run_id) for run_id in ids.values()]
+        tagged = [run for run in runs if run.tags]
         typed = await engine.get_run(list(ids.values())[1])
         # A cancel is no start: the second one finds a run that has ended, and is told so.
         refused = await next_rejection(log)
@@ -88,6 +90,7 @@ async def test_the_commands_on_the_page_do_what_it_says_however_often_they_are_s
     told = {(record.headers["correlationid"], record.headers.get("traceparent")) for record in commits}
     created = documents("")[2]
     assert (created["correlation"], created["traceparent"]) in told
+    assert [run.tags for run in tagged] == [tuple(created["tags"])]  # type: ignore[arg-type]  # a list
     assert (refused.headers["code"], refused.headers["causationid"]) == ("run_ended", "order-45-cancel")
     await log.close()
 

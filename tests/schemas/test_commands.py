@@ -18,7 +18,9 @@ from tests.support.workflows import END, chain
 
 RUN = "01a2051f-8be2-7920-9513-584d749a374a"
 COMMANDS_OF_EACH_TYPE: list[Command] = [
-    CreateRun(id="c1", run=RUN, workflow="w", version="v", correlation="order 42", traceparent="00-1-2-01"),
+    CreateRun(
+        id="c1", run=RUN, workflow="w", version="v", correlation="order 42", traceparent="00-1-2-01", tags=["a", "ü b"]
+    ),
     StartRun(id="c2", run=RUN, context={"at": {"$type": "date", "value": "2026-03-01"}}),
     CancelRun(id="c3", run=RUN, reason="enough"),
 ]
@@ -57,6 +59,11 @@ _contexts: st.SearchStrategy[object] = st.sampled_from(
         {"a": [{"$type": "bytes", "value": "aGVsbG8="}]},
     ]
 )
+_tags = st.none() | st.lists(
+    st.sampled_from(["a", "b c", "ü", "x" * 100, "x" * 101, "", "a\n", "\x85", "\x7f", "\u2028", 1, None, ["a"]])
+    | st.integers(0, 50).map("tag {}".format),
+    max_size=22,
+)
 _valid = {"type": st.sampled_from(["run.create", "run.start", "run.cancel"]), "id": st.just("c"), "run": st.just(RUN)}
 _more = {
     "format": st.just(1) | _scalars,
@@ -65,6 +72,7 @@ _more = {
     "workflow": st.sampled_from([None, "a"]) | _scalars,
     "version": st.sampled_from([None, "a"]) | _scalars,
     "context": _contexts | _scalars,
+    "tags": _tags | _scalars,
     "reason": st.just("why") | _scalars,
     "surprise": _scalars,
 }

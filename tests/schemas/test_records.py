@@ -177,7 +177,7 @@ async def refused(producer: Producer, gate: Gate) -> None:
     await producer.send({"type": "run.start", "id": "s4", "run": waiting, "workflow": "gate", "context": {"a": 1}})
     await gate.entered.wait()
     await producer.send({"type": "run.start", "id": "s5", "run": waiting, "workflow": "gate", "context": {"a": 2}})
-    await producer.send({"type": "run.create", "id": "c2", "run": waiting, "workflow": "types"})
+    await producer.send({"type": "run.create", "id": "c2", "run": waiting, "workflow": "types", "tags": ["a", "ü b"]})
     await producer.send({"type": "run.cancel", "id": "x1", "run": unknown})
     await producer.send({"type": "run.create", "id": "c3", "run": unknown, "workflow": "nowhere"})
     await producer.send({"type": "run.create", "id": "c4", "run": old, "workflow": "types"})

@@ -1,12 +1,13 @@
 """Arguments that make no sense are refused before anything is done."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 
 from engine import ArgumentError, EngineService, Registry, RegistryError
 from engine.errors import RunIdInvalidError
+from engine.limits import RUN_TAGS_MAX, TAG_CHARACTERS_MAX
 from engine.log.port import COMMANDS
 from tests.simulation.log import SimulatedLog
 from tests.support.workflows import END, chain
@@ -60,6 +61,23 @@ async def test_a_context_and_a_run_id_of_another_type_are_refused_with_a_hint() 
             await engine.run_workflow("chain", '{"x": 1}')  # type: ignore[arg-type]  # the mistake
         with pytest.raises(RunIdInvalidError, match="7"):
             await engine.get_run(7)  # type: ignore[arg-type]  # the mistake
+
+
+@pytest.mark.parametrize(
+    "tags",
+    [
+        "urgent", b"urgent", 5, {"urgent"}, [5], [""], ["x" * (TAG_CHARACTERS_MAX + 1)], ["a\nb"], ["\x85"], ["\udcff"],
+        ["a", "a"], [f"{number}" for number in range(RUN_TAGS_MAX + 1)],
+    ],
+)  # fmt: skip
+async def test_tags_that_no_run_can_have_are_refused_with_the_limits(tags: Sequence[str]) -> None:
+    log = SimulatedLog()
+    async with EngineService.open(log) as engine:
+        await engine.publish_workflow(chain(END))
+        for call in (engine.create_workflow_run("chain", tags=tags), engine.run_workflow("chain", tags=tags)):
+            with pytest.raises(ArgumentError, match=r"Expected (a sequence of texts as|at most 20 different) tags"):
+                await call
+    assert log.partition(COMMANDS, 0).records == []
 
 
 def test_a_decorator_without_its_name_is_refused() -> None:

@@ -33,8 +33,8 @@ from engine.errors import (
     WorkflowAmbiguousError,
     WorkflowNotFoundError,
 )
-from engine.limits import CONTEXT_BYTES_MAX
-from engine.log.port import COMMANDS
+from engine.limits import CONTEXT_BYTES_MAX, RUN_TAGS_MAX, TAG_CHARACTERS_MAX
+from engine.log.port import COMMANDS, EVENTS
 from tests.simulation.log import SimulatedLog
 from tests.support.workflows import END, chain, code, registry
 
@@ -103,6 +103,24 @@ async def test_none_and_several_matches_of_a_name_are_two_errors() -> None:
             await engine.get_workflow_id("Twin")
         with pytest.raises(WorkflowNotFoundError, match="twin"):
             await engine.create_workflow_run("twin")
+
+
+async def test_a_run_has_the_tags_it_was_created_with_for_good() -> None:
+    most = [f"{number:>{TAG_CHARACTERS_MAX}}" for number in range(RUN_TAGS_MAX)]
+    log = SimulatedLog()
+    async with EngineService.open(log, registry()) as engine:
+        await engine.publish_workflow(one("add"))
+        created = await engine.create_workflow_run("one", tags=("zeta", "customer 42 ✓"))
+        assert (await engine.get_run(created)).tags == ("zeta", "customer 42 ✓")
+        started = await engine.start_workflow_run_and_wait(created, timeout=10)
+        assert started.tags == ("zeta", "customer 42 ✓")
+        assert (await engine.run_workflow("one", timeout=10, tags=most)).tags == tuple(most)
+        plain = await engine.run_workflow("one", timeout=10)
+        assert plain.tags == ()
+    for record in (*log.partition(COMMANDS, 0).records, *log.partition(EVENTS, 0).records):
+        assert record.key != plain.run_id or b"tags" not in record.value
+    async with EngineService.open(log.client(), registry()) as engine:
+        assert (await engine.get_run(created)).tags == ("zeta", "customer 42 ✓")
 
 
 async def test_a_run_keeps_the_version_it_was_created_with() -> None:
