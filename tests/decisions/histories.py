@@ -86,12 +86,17 @@ class History:
             workflow="other" if other else self._definition.id,
             correlation=self._random.choice((None, "order 7")),
             traceparent=self._random.choice((None, "00-1-2-01")),
+            tags=self._tags(),
         )
 
     def _start(self) -> StartRun:
         context: dict[str, object] = {"n": self._random.randint(0, 3), "deep": {"list": [1, 1.0, True, None]}}
         workflow = None if self._state is not None and self._random.random() < 0.5 else self._definition.id
-        return StartRun(id=self._id(), run=self.run_id, workflow=workflow, context=context)
+        tags = None if workflow is None else self._tags()
+        return StartRun(id=self._id(), run=self.run_id, workflow=workflow, context=context, tags=tags)
+
+    def _tags(self) -> list[str] | None:
+        return self._random.choice((None, None, [], ["b", "a"]))
 
     def _cancel(self) -> CancelRun:
         return CancelRun(id=self._id(), run=self.run_id, reason=self._random.choice(("", "enough")))

@@ -33,12 +33,13 @@ NOBODY_ELSE_KNOWS = {
 }
 """What only the record can say: whatever stands there, the decision is the same."""
 KNOWN_BY_OTHERS = {
+    "run.created tags",
     "run.started context",
     "trace.succeeded of an attempt changes",
     "trace.failed of an attempt error",
     "command.refused offset",
 }
-"""What is taken over too, but may show again in the same commit: in later events, or in its `decided`."""
+"""What is taken over too, but may show again in the same commit: in later events, their texts, or its `decided`."""
 
 
 async def test_every_value_of_every_event_is_compared_or_known_to_be_taken_over(
