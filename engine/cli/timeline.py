@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 from rich.bar import Bar
+from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.table import Table
 from rich.text import Text
@@ -15,9 +16,11 @@ from engine.run import Run, RunError, Trace
 
 ROWS_MAX: Final = 200
 """Rows of a timeline that is printed; --json has all."""
-_BAR_COLUMNS: Final = 24
-_TITLE_CHARACTERS: Final = 40
 _MESSAGE_CHARACTERS: Final = 200
+_MESSAGE_COLUMNS_MIN: Final = 16
+"""Columns of messages below which the rest of a row is made narrower."""
+_MESSAGE_COLUMNS_WHOLE: Final = 30
+"""Columns from which on messages are shown whole, in several lines if need be."""
 _STYLES: Final = {
     "Created": "dim",
     "Running": "yellow",
@@ -40,6 +43,18 @@ _PLAIN_SYMBOLS: Final = {
 def status_text(status: RunStatus | TraceStatus) -> Text:
     """Return a status in its colour."""
     return Text(status.value, style=_STYLES[status.value])
+
+
+class _Shape(NamedTuple):
+    """How wide the parts of a row may be, in columns; no bar at 0."""
+
+    title: int
+    node_type: int
+    bar: int
+
+
+_SHAPES: Final = (_Shape(40, 40, 24), _Shape(24, 12, 12), _Shape(20, 8, 8), _Shape(16, 8, 0))
+"""The first one that leaves room for the messages is taken."""
 
 
 class Timeline:
@@ -105,35 +120,52 @@ class _Drawing:
         hidden = len(self._traces) - self._rows_max
         if hidden > 0:
             parts.append(Text(f"{hidden} earlier node executions are not shown", style="dim"))
-        parts.append(self._table(self._traces[-self._rows_max :], fancy=fancy))
+        parts.append(self._table(self._traces[-self._rows_max :], options.max_width, fancy=fancy))
         if self._run is not None:
             parts.append(self._summary(self._run, fancy=fancy))
         yield Group(*parts)
 
-    def _table(self, traces: Sequence[Trace], *, fancy: bool) -> Table:
+    def _table(self, traces: Sequence[Trace], width: int, *, fancy: bool) -> Table:
+        begin, end = self._bounds()
+        messages = [_words(trace) for trace in traces]
+        rows, bar, left = self._fit(traces, messages, width, end, fancy=fancy)
         table = Table.grid(padding=(0, 1))
         for _ in range(4):
             table.add_column(no_wrap=True)
-        if fancy:
-            table.add_column(width=_BAR_COLUMNS, no_wrap=True)
+        if bar:
+            table.add_column(width=bar, no_wrap=True)
         table.add_column(justify="right", no_wrap=True)
-        table.add_column(overflow="fold")
-        begin, end = self._bounds()
-        for trace in traces:
-            stopped = trace.stopped or end
-            status = trace.trace_status.value
-            symbols = _SYMBOLS if fancy else _PLAIN_SYMBOLS
-            cells: list[RenderableType] = [
-                Text(symbols[status], style=_STYLES[status]),
-                Text(one_line(trace.title, _TITLE_CHARACTERS)),
-                Text(one_line(trace.node_type, _TITLE_CHARACTERS), style="dim"),
-                Text(f"attempt {trace.attempt}" if trace.attempt > 1 else "", style="yellow"),
-            ]
-            if fancy:
-                cells.append(_bar(begin, end, trace.started, stopped, _STYLES[status]))
-            cells += [Text(duration(trace.started, stopped)), _words(trace)]
-            table.add_row(*cells)
+        whole = left >= _MESSAGE_COLUMNS_WHOLE
+        table.add_column(width=max(left, 1), no_wrap=not whole, overflow="fold" if whole else "ellipsis")
+        for trace, (*cells, time), message in zip(traces, rows, messages, strict=True):
+            style = _STYLES[trace.trace_status.value]
+            drawn = [_bar(begin, end, trace.started, trace.stopped or end, bar, style=style)] if bar else []
+            table.add_row(*cells, *drawn, time, message)
         return table
+
+    def _fit(
+        self, traces: Sequence[Trace], messages: Sequence[Text], width: int, end: datetime, *, fancy: bool
+    ) -> tuple[list[list[Text]], int, int]:
+        """Return the cells of the rows, the columns of the bar, and the columns that are left for the messages."""
+        needed = min(max((cell_len(message.plain) for message in messages), default=0), _MESSAGE_COLUMNS_MIN)
+        for shape in _SHAPES:
+            rows = [self._cells(trace, shape, end, fancy=fancy) for trace in traces]
+            bar = shape.bar if fancy else 0
+            taken = sum(max(cell_len(cell.plain) for cell in column) + 1 for column in zip(*rows, strict=True))
+            left = width - taken - (bar + 1 if bar else 0)
+            if left >= needed or shape is _SHAPES[-1]:
+                return rows, bar, left
+        raise AssertionError("there are shapes")
+
+    def _cells(self, trace: Trace, shape: _Shape, end: datetime, *, fancy: bool) -> list[Text]:
+        status = trace.trace_status.value
+        return [
+            Text((_SYMBOLS if fancy else _PLAIN_SYMBOLS)[status], style=_STYLES[status]),
+            Text(one_line(trace.title, shape.title)),
+            Text(one_line(trace.node_type, shape.node_type), style="dim"),
+            Text(f"attempt {trace.attempt}" if trace.attempt > 1 else "", style="yellow"),
+            Text(duration(trace.started, trace.stopped or end)),
+        ]
 
     def _summary(self, run: Run, *, fancy: bool) -> Text:
         symbol = (_SYMBOLS if fancy else _PLAIN_SYMBOLS)[run.run_status.value]
@@ -163,13 +195,15 @@ def _progress(trace: Trace) -> tuple[int, bool]:
     return (trace.attempt, trace.trace_status is not TraceStatus.RUNNING)
 
 
-def _bar(begin: datetime, end: datetime, started: datetime, stopped: datetime, style: str) -> RenderableType:
+def _bar(
+    begin: datetime, end: datetime, started: datetime, stopped: datetime, columns: int, *, style: str
+) -> RenderableType:
     total = max((end - begin).total_seconds(), 1e-6)
-    first = (started - begin).total_seconds() / total * _BAR_COLUMNS
+    first = (started - begin).total_seconds() / total * columns
     # A node execution shorter than one eighth of a column would not be seen at all.
-    last = max((stopped - begin).total_seconds() / total * _BAR_COLUMNS, first + 0.125)
-    first = min(first, _BAR_COLUMNS - 0.125)
-    return Bar(_BAR_COLUMNS, first, min(last, _BAR_COLUMNS), width=_BAR_COLUMNS, color=style.removeprefix("bold "))
+    last = max((stopped - begin).total_seconds() / total * columns, first + 0.125)
+    first = min(first, columns - 0.125)
+    return Bar(columns, first, min(last, columns), width=columns, color=style.removeprefix("bold "))
 
 
 def _words(trace: Trace) -> Text:

@@ -2,6 +2,7 @@ import io
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from rich.console import Console
 
 from engine.cli.follow import Follower
@@ -43,6 +44,63 @@ def test_bars_stand_where_and_as_long_as_the_node_ran() -> None:
     assert rows[0] == "✓ node 1 code  ████████████             2.0 s"
     assert rows[1] == "▶ node 2 code              ████████████ 2.0 s"
     assert rows[2] == f"▶ Running for 4.0 s  w  run {RUN_ID}"
+
+
+def bars(timeline: Timeline) -> list[str]:
+    return [row[15:39] for row in drawn(timeline)[: len(timeline.traces)]]
+
+
+def test_the_shortest_execution_is_seen_wherever_it_stands() -> None:
+    found = bars(Timeline(RUN, [trace(1, 0, 0), trace(2, 2, 0), trace(3, 4, 0), trace(4, 0, 4)]))
+    assert found == [f"▏{' ' * 23}", f"{' ' * 12}▏{' ' * 11}", f"{' ' * 23}▕", "█" * 24]
+
+
+def test_days_and_milliseconds_stand_beside_each_other() -> None:
+    days = 3 * 24 * 3600
+    ended = replace(RUN, run_status=RunStatus.SUCCESS, stopped=BEGIN + timedelta(seconds=days))
+    rows = drawn(Timeline(ended, [trace(1, 0, 0.01), trace(2, 0.01, days / 2), trace(3, days / 2, days / 2)]))
+    assert rows[:3] == [
+        "✓ node 1 code  ▏                                  10 ms",
+        "✓ node 2 code  ████████████             1 day, 12:00:00",
+        "✓ node 3 code              ████████████ 1 day, 12:00:00",
+    ]
+
+
+def test_a_run_that_took_no_time_can_be_drawn() -> None:
+    ended = replace(RUN, run_status=RunStatus.SUCCESS, stopped=BEGIN)
+    assert bars(Timeline(ended, [trace(1, 0, 0), trace(2, 0, 0)])) == [f"▏{' ' * 23}"] * 2
+
+
+def test_a_node_that_is_retried_is_under_way_since_its_first_attempt() -> None:
+    rows = drawn(Timeline(RUN, [trace(1, 0, 1), trace(2, 1, attempt=3)]))
+    assert rows[0] == "✓ node 1 code           ██████                   1.0 s"
+    assert rows[1] == "▶ node 2 code attempt 3       ██████████████████ 3.0 s"
+
+
+def test_a_node_that_began_later_than_now_by_another_clock_stands_at_the_end() -> None:
+    rows = drawn(Timeline(RUN, [trace(1, 0, 1), trace(2, 9)]))
+    assert rows[1] == f"▶ node 2 code  {' ' * 23}▕  0 ms"
+
+
+@pytest.mark.parametrize("width", [50, 60, 80, 100, 120])
+def test_every_execution_has_one_row_on_a_narrow_terminal(width: int) -> None:
+    screen = io.StringIO()
+    console = Console(file=screen, width=width, markup=False, highlight=False)
+    traces = [trace(1, 0, 1, title="A node with a title that is rather long"), trace(2, 1, 1, attempt=2)]
+    traces = [replace(each, message="nothing to say", node_type="own_type_of_node") for each in traces]
+    console.print(Timeline(None, traces).render(BEGIN + timedelta(seconds=4)))
+    rows = screen.getvalue().splitlines()
+    assert len(rows) == 2
+    assert all(len(row) <= width for row in rows)
+    assert all("1.0 s" in row for row in rows)
+    assert "attempt 2" in rows[1]
+    assert ("█" in rows[0]) == (width >= 80)
+
+
+def test_a_wide_terminal_shows_messages_whole() -> None:
+    message = "a message of many words " * 8
+    rows = drawn(Timeline(RUN, [trace(1, 0, 1, message=message)]))
+    assert " ".join(" ".join(row[46:] for row in rows[:-1]).split()) == message.strip()
 
 
 def test_a_terminal_without_utf_8_gets_a_timeline_it_can_show() -> None:
