@@ -30,6 +30,8 @@ _COMMANDS: Final = (
     ("projections.cli.projections:projections", "Keep views of a log fresh: projections run, projections status."),
     ("projections.cli.rebuild:rebuild", "Fold the whole log into new views, which take the place of those there."),
     ("projections.graph.command:graph", "Draw a workflow or a run as SVG. Works beside a running engine."),
+    ("projections.audit.command:audit", "Verify every record of the log, or of a bundle that export wrote."),
+    ("projections.audit.command:export", "Write a run's bundle: its history, with the proof that it is on the log."),
     ("engine.cli.validate:validate", "Check a workflow file and list everything that is wrong with it."),
     ("engine.cli.doctor:doctor", "Check this installation and the log, one line per check."),
     ("engine.cli.config:config", "Print the settings in force and where each comes from."),

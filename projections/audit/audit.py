@@ -5,18 +5,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.limits import AUDIT_SAVE_RECORDS
+from engine.log.place import partitions_of
 from engine.log.port import COMMANDS, EVENTS, REJECTIONS, WORKFLOWS, Ends, Log, LogRecord
 from projections.audit.checkpoints import UnforeseenError
 from projections.audit.definitions import Definitions, Graph
 from projections.audit.ended import EndedOnDisk
 from projections.audit.events_audit import Counts, EventsAudit
 from projections.audit.findings import Violation
-from projections.audit.merkle import Leaf, Range, partition_root
+from projections.audit.merkle import Leaf, Place, Range, leaf_hash, partition_root, record_form
 from projections.audit.reading import read_ahead, read_stretch
 from projections.audit.rejections import RejectionsAudit
 from projections.audit.rules import Rule
 from projections.audit.walk import Walk
-from projections.audit.working import Place, Working, cleared, opened
+from projections.audit.working import Working, cleared, opened
 
 
 @dataclass(frozen=True)
@@ -24,8 +25,7 @@ class PartitionAudit:
     """What the audit of one partition found.
 
     Attributes:
-        topic: The topic.
-        partition: The partition.
+        place: Which partition.
         start: The first offset that was there.
         end: The offset behind the last one that was read.
         records: How many records were there.
@@ -37,8 +37,7 @@ class PartitionAudit:
         violation_counts: How many there are of each rule.
     """
 
-    topic: str
-    partition: int
+    place: Place
     start: int
     end: int
     records: int
@@ -48,6 +47,16 @@ class PartitionAudit:
     counts: Counts | None
     violations: list[Violation]
     violation_counts: Mapping[Rule, int]
+
+    @property
+    def topic(self) -> str:
+        """The topic."""
+        return self.place.topic
+
+    @property
+    def partition(self) -> int:
+        """The partition's number."""
+        return self.place.partition
 
 
 @dataclass(frozen=True)
@@ -86,6 +95,27 @@ async def log_identity(log: Log) -> str:
     return ",".join([await log.topic_id(topic) for topic in (WORKFLOWS, COMMANDS, EVENTS, REJECTIONS)])
 
 
+async def still_there(log: Log, walk: Walk, progress: Progress) -> bool:
+    """Return whether a walk can go on where it is: the record before is the one that it saw there.
+
+    Args:
+        log: The log.
+        walk: The walk, as it was written down.
+        progress: Is told of what was done before.
+    """
+    ends = await log.ends(walk.topic, walk.partition)
+    if walk.end > ends.end:
+        return False
+    progress.advance(walk.records)
+    if walk.position < ends.start:
+        # Deleted since it began, as `commands` and `rejections` are after days.
+        walk.position = ends.start
+    elif walk.records and walk.position > ends.start:
+        before = await log.read(walk.topic, walk.partition, walk.position - 1, 1)
+        return bool(before) and leaf_hash(record_form(before[0])) == walk.ranges.last
+    return True
+
+
 async def audit_log(log: Log, work: Path, progress: Progress | None = None) -> Audit:
     """Audit a log as it is now.
 
@@ -117,7 +147,7 @@ class _LogAudit:
         self._working = working
         self._progress = progress
         self._graphs: Mapping[str, Graph] = {}
-        self._ends: Mapping[Place, Ends] = {}
+        self._ends: Mapping[tuple[str, int], Ends] = {}
         self._leaves: list[Leaf] = []
 
     async def run(self) -> Audit | None:
@@ -136,7 +166,7 @@ class _LogAudit:
             found.append(done)
         return Audit(self._identity, found)
 
-    async def _bounds(self) -> dict[Place, Ends]:
+    async def _bounds(self) -> dict[tuple[str, int], Ends]:
         """Return what there is; `commands` after `events`, which decides only what is on it."""
         numbers = range(self._log.partitions)
         order = [(WORKFLOWS, 0), *((EVENTS, each) for each in numbers), *((COMMANDS, each) for each in numbers)]
@@ -158,10 +188,18 @@ class _LogAudit:
                 return None
         walk.finish()
         ranges = walk.ranges.all()
+        where = Place(self._identity, topic, partition, partitions_of(topic, self._log.partitions))
         return PartitionAudit(
-            topic, partition, *bounds, walk.records, ranges, partition_root(ranges),
-            self._leaves if topic == WORKFLOWS else [], counts, walk.findings.shown, walk.findings.counts,
-        )  # fmt: skip
+            where,
+            *bounds,
+            walk.records,
+            ranges,
+            partition_root(where, ranges),
+            self._leaves if topic == WORKFLOWS else [],
+            counts,
+            walk.findings.shown,
+            walk.findings.counts,
+        )
 
     async def _other(self, walk: Walk) -> bool:
         """Walk through a partition of another topic than `events`; return whether what was written down is its own."""
@@ -174,7 +212,7 @@ class _LogAudit:
             self._working.restore(walk)
             if walk.topic == REJECTIONS:
                 judge = RejectionsAudit(walk.findings, self._log.partitions).take
-        if not await self._still_there(walk):
+        if not await still_there(self._log, walk, self._progress):
             return False
         saved = walk.position
         async for batch in read_stretch(
@@ -190,21 +228,6 @@ class _LogAudit:
                 saved = walk.position
         if walk.topic != WORKFLOWS:
             self._working.save(walk)
-        return True
-
-    async def _still_there(self, walk: Walk) -> bool:
-        """Return whether a walk can go on where it is: the record before is the one that it saw there."""
-        ends = await self._log.ends(walk.topic, walk.partition)
-        if walk.end > ends.end:
-            return False
-        self._progress.advance(walk.records)
-        if walk.position < ends.start:
-            # Deleted since the audit began, as `commands` and `rejections` are after days.
-            walk.position = ends.start
-        elif walk.records and walk.position > ends.start:
-            before = await self._log.read(walk.topic, walk.partition, walk.position - 1, 1)
-            other = Walk(walk.topic, walk.partition, 0, 0)
-            return bool(before) and other.ranges.take(before[0]) == walk.ranges.last
         return True
 
     # Events.
@@ -232,15 +255,15 @@ class _LogAudit:
     async def _restore(self, walk: Walk, events: EventsAudit, ended: EndedOnDisk) -> bool:
         saved = self._working.restore(walk)
         ended.position = walk.position
-        if saved is not None:
-            events.restore(saved)
+        if saved is not None and saved.events is not None:
+            events.restore(saved.events)
             for run in self._working.open_runs(walk):
                 events.runs[run.run] = run
             checkpoints = events.checkpoints
             for run_id, each in ended.scan():
                 if not checkpoints.forgotten(run_id, each.offset, each.decided):
                     events.remembered[run_id] = (each.offset, each.decided)
-        return await self._still_there(walk)
+        return await still_there(self._log, walk, self._progress)
 
     async def _again(self, walk: Walk) -> EventsAudit:
         """Audit a partition from its start, with the places that its checkpoints sum up collected before."""

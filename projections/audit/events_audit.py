@@ -82,6 +82,7 @@ class EventsAudit:
         counts: What was there.
         runs: The open runs.
         remembered: The ended runs that checkpoints may have to hold, each with its end and the highest offset decided.
+        last: The run of the last commit that counted.
         changed: The runs that are not any more as they were at the last `save`.
     """
 
@@ -108,6 +109,7 @@ class EventsAudit:
         self.remembered: dict[str, tuple[int, int]] = {}
         self.unreadable: dict[str, str] = {}
         self.changed: set[str] = set()
+        self.last: OpenRun | None = None
         self.checkpoints = Checkpoints(Past(ended, self.remembered))
         self._epoch: str | None = None
         self._epochs: dict[str, None] = {}
@@ -217,11 +219,17 @@ class EventsAudit:
             return
         self._check_agreement(headers, run_id, value, events)
         if epoch != self._epoch:
-            if epoch not in self._epochs:
+            if epoch not in self._epochs and not self._is_before(epoch):
                 self._found(Rule.COMMIT_EPOCH, f"expected the epoch of a fence before, but found {epoch[:80]!r}")
             return
         if self._counts(run, headers, cast("int | None", value["decided"])):
             self._accept(run, headers, value, events)
+
+    def _is_before(self, epoch: str) -> bool:
+        """Return whether an epoch is of a fence before all that a bundle has: then the commit does not count."""
+        offset = epoch.partition(":")[0]
+        first = next(iter(self._epochs), "").partition(":")[0]
+        return not self._whole and is_decimal(offset) and bool(first) and int(offset) < int(first)
 
     def _check_place(self, run_id: str) -> None:
         if not is_run_id(run_id):
@@ -312,6 +320,7 @@ class EventsAudit:
         if decided is not None and decided > run.decided:
             run.decided = decided
         self.changed.add(run_id)
+        self.last = run
         if run.ended:
             self.counts.ended += 1
             self.runs.pop(run_id, None)

@@ -104,18 +104,13 @@ def read_json(path: Path, bytes_max: int, refuse: Refuse) -> object:
         with path.open("rb") as file:
             data = file.read(bytes_max + 1)
     except OSError as error:
-        raise refuse(f"{path} cannot be read: {error.strerror}.") from error
+        raise refuse(f"it cannot be read: {error.strerror}.") from error
     if len(data) > bytes_max:
-        raise refuse(f"expected at most {bytes_max} bytes in {path}, but it has more.")
-    return parse_json(data, str(path), refuse)
-
-
-def parse_json(data: bytes, name: str, refuse: Refuse) -> object:
-    """Return the JSON in these bytes."""
+        raise refuse(f"expected at most {bytes_max} bytes, but it has more.")
     try:
         value: object = orjson.loads(data)
     except orjson.JSONDecodeError as error:
-        raise refuse(f"expected {name} to be whole JSON, but {error}.") from error
+        raise refuse(f"expected whole JSON, but {error}.") from error
     return value
 
 

@@ -3,15 +3,18 @@
 A range's tree is RFC 6962's: `SHA-256(0x00 || leaf)` and `SHA-256(0x01 || left || right)`, split at the largest power
 of two below the number of leaves. The tree over a partition's ranges also sums up how many fences they hold, in every
 node: `SHA-256(0x01 || left || right || fences left || fences right)`, numbers as 8 bytes, big-endian. So two proofs
-of inclusion show how many fences stand between two places, and a bundle cannot leave one out.
+of inclusion show how many fences stand between two places, and a bundle cannot leave one out. A partition's root is
+`SHA-256(0x02 || [identity, topic, partition, partitions, ranges, fences] as JSON || top)`.
 """
 
 from collections.abc import Sequence
 from hashlib import sha256
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from engine.log.port import LogRecord
 from projections.audit.wire import canonical
+
+_T = TypeVar("_T")
 
 EMPTY = sha256(b"").digest()
 """The root of nothing."""
@@ -49,27 +52,27 @@ def _node(left: bytes, right: bytes) -> bytes:
     return sha256(b"\1" + left + right).digest()
 
 
+def levels_of(leaves: Sequence[bytes]) -> list[list[bytes]]:
+    """Return all levels of the tree over hashes of leaves, from the leaves to the root."""
+    levels = [list(leaves)]
+    # Pairing from the left and carrying an odd one up gives RFC 6962's tree.
+    while len(level := levels[-1]) > 1:
+        odd = level[-1:] if len(level) % 2 else []
+        levels.append([_node(level[at], level[at + 1]) for at in range(0, len(level) - 1, 2)] + odd)
+    return levels
+
+
 def root_of(leaves: Sequence[bytes]) -> bytes:
     """Return the root over hashes of leaves."""
-    if not leaves:
-        return EMPTY
-    level = list(leaves)
-    # Pairing from the left and carrying an odd one up gives RFC 6962's tree.
-    while len(level) > 1:
-        odd = level[-1:] if len(level) % 2 else []
-        level = [_node(level[index], level[index + 1]) for index in range(0, len(level) - 1, 2)] + odd
-    return level[0]
+    return levels_of(leaves)[-1][0] if leaves else EMPTY
 
 
-def proof_of(leaves: Sequence[bytes], index: int) -> list[bytes]:
+def proof_of(levels: Sequence[Sequence[_T]], index: int) -> list[_T]:
     """Return the proof that a leaf is in the tree: the siblings on its way to the root, from the bottom."""
-    proof: list[bytes] = []
-    level = list(leaves)
-    while len(level) > 1:
+    proof: list[_T] = []
+    for level in levels[:-1]:
         if index ^ 1 < len(level):
             proof.append(level[index ^ 1])
-        odd = level[-1:] if len(level) % 2 else []
-        level = [_node(level[at], level[at + 1]) for at in range(0, len(level) - 1, 2)] + odd
         index //= 2
     return proof
 
@@ -138,29 +141,33 @@ def _sum(left: Sum, right: Sum) -> Sum:
     return Sum(sha256(b"\1" + left.hash + right.hash + counts).digest(), left.fences + right.fences)
 
 
-def partition_root(ranges: Sequence[Range]) -> bytes:
-    """Return the root over a partition's ranges."""
-    level = [range_leaf(stretch) for stretch in ranges]
-    while len(level) > 1:
-        level = _summed(level)
-    return level[0].hash if level else EMPTY
+def sums_of(ranges: Sequence[Range]) -> list[list[Sum]]:
+    """Return all levels of the tree over ranges, from the ranges to its top."""
+    levels = [[range_leaf(stretch) for stretch in ranges]]
+    while len(level := levels[-1]) > 1:
+        odd = level[-1:] if len(level) % 2 else []
+        levels.append([_sum(level[at], level[at + 1]) for at in range(0, len(level) - 1, 2)] + odd)
+    return levels
 
 
-def range_proof(ranges: Sequence[Range], index: int) -> list[Sum]:
-    """Return the proof that a range is in its partition."""
-    proof: list[Sum] = []
-    level = [range_leaf(stretch) for stretch in ranges]
-    while len(level) > 1:
-        if index ^ 1 < len(level):
-            proof.append(level[index ^ 1])
-        level = _summed(level)
-        index //= 2
-    return proof
+class Place(NamedTuple):
+    """Which partition a root is of: the log's identity, the topic, the partition's number and how many there are."""
+
+    identity: str
+    topic: str
+    partition: int
+    partitions: int
 
 
-def _summed(level: list[Sum]) -> list[Sum]:
-    odd = level[-1:] if len(level) % 2 else []
-    return [_sum(level[at], level[at + 1]) for at in range(0, len(level) - 1, 2)] + odd
+def partition_root(place: Place, ranges: Sequence[Range]) -> bytes:
+    """Return the root of a partition: over its ranges, their number and what partition it is."""
+    return _topped(place, len(ranges), sums_of(ranges)[-1][0] if ranges else Sum(EMPTY, 0))
+
+
+def _topped(place: Place, count: int, top: Sum) -> bytes:
+    # Without the number of ranges a proof would hold in trees of several sizes.
+    head = canonical([*place, count, top.fences])
+    return sha256(b"\2" + head + top.hash).digest()
 
 
 class Proved(NamedTuple):
@@ -175,7 +182,7 @@ class Proved(NamedTuple):
     before: int
 
 
-def prove_range(stretch: Range, index: int, count: int, proof: Sequence[Sum]) -> Proved | None:
+def prove_range(place: Place, stretch: Range, index: int, count: int, proof: Sequence[Sum]) -> Proved | None:
     """Return what a proof shows, or None when it is no proof for this place in a tree of this size."""
     if not 0 <= index < count:
         return None
@@ -193,4 +200,4 @@ def prove_range(stretch: Range, index: int, count: int, proof: Sequence[Sum]) ->
                 found = _sum(found, sibling)
         index //= 2
         last //= 2
-    return Proved(found.hash, before) if next(siblings, None) is None else None
+    return Proved(_topped(place, count, found), before) if next(siblings, None) is None else None

@@ -16,7 +16,7 @@ from projections.audit.audit import Audit, PartitionAudit
 from projections.audit.errors import RootsError
 from projections.audit.fields import Fields, Refuse, read_json
 from projections.audit.findings import Violation
-from projections.audit.merkle import Leaf, Range, partition_root
+from projections.audit.merkle import Leaf, Place, Range, partition_root
 from projections.audit.ranges import Ranges
 from projections.audit.reading import read_stretch
 from projections.audit.rules import Rule
@@ -32,8 +32,7 @@ class PartitionRoots:
     """The roots of one partition.
 
     Attributes:
-        topic: The topic.
-        partition: The partition.
+        place: Which partition.
         start: The first offset that was there.
         end: The offset behind the last one.
         root: The root over the ranges.
@@ -41,8 +40,7 @@ class PartitionRoots:
         leaves: Every record's hash, for `workflows` alone.
     """
 
-    topic: str
-    partition: int
+    place: Place
     start: int
     end: int
     root: bytes
@@ -78,7 +76,7 @@ class Roots:
         return cls(
             audit.identity,
             [
-                PartitionRoots(each.topic, each.partition, each.start, each.end, each.root, each.ranges, each.leaves)
+                PartitionRoots(each.place, each.start, each.end, each.root, each.ranges, each.leaves)
                 for each in audit.partitions
             ],
         )
@@ -98,7 +96,8 @@ class Roots:
         whole = Fields(data, "", {"format", "identity", "partitions"}, refuse)
         if (version := whole.raw("format")) != FORMAT or isinstance(version, bool):
             raise refuse(f"expected format {FORMAT}, but found {str(version)[:80]!r}.")
-        return cls(whole.text("identity"), [_partition(*each, refuse) for each in whole.list("partitions")])
+        identity = whole.text("identity")
+        return cls(identity, [_partition(identity, *each, refuse) for each in whole.list("partitions")])
 
     def json(self) -> Mapping[str, object]:
         """Return them as they stand in a file."""
@@ -107,8 +106,9 @@ class Roots:
             "identity": self.identity,
             "partitions": [
                 {
-                    "topic": each.topic,
-                    "partition": each.partition,
+                    "topic": each.place.topic,
+                    "partition": each.place.partition,
+                    "partitions": each.place.partitions,
                     "start": each.start,
                     "end": each.end,
                     "root": each.root.hex(),
@@ -125,22 +125,17 @@ class Roots:
         }
 
 
-def _partition(place: str, data: object, refuse: Refuse) -> PartitionRoots:
-    fields = Fields(data, place, {"topic", "partition", "start", "end", "root", "ranges", "leaves"}, refuse)
+def _partition(identity: str, place: str, data: object, refuse: Refuse) -> PartitionRoots:
+    fields = Fields(
+        data, place, {"topic", "partition", "partitions", "start", "end", "root", "ranges", "leaves"}, refuse
+    )
     ranges = [_range(*each, refuse) for each in fields.list("ranges")]
     leaves = [_leaf(*each, refuse) for each in fields.list("leaves")]
     root = fields.hash("root")
-    if partition_root(ranges) != root:
+    where = Place(identity, fields.text("topic"), fields.number("partition"), fields.number("partitions", 1))
+    if partition_root(where, ranges) != root:
         raise refuse(f"expected the root over its ranges at {place}.root, but found {root.hex()}.")
-    return PartitionRoots(
-        fields.text("topic"),
-        fields.number("partition"),
-        fields.number("start"),
-        fields.number("end"),
-        root,
-        ranges,
-        leaves,
-    )
+    return PartitionRoots(where, fields.number("start"), fields.number("end"), root, ranges, leaves)
 
 
 def _range(place: str, data: object, refuse: Refuse) -> Range:
@@ -185,10 +180,10 @@ async def compare(roots: Roots, audit: Audit, log: Log) -> Comparison:
         comparing.add(Rule.LOG_DIFFERS, "", 0, None, text)
     found = {(each.topic, each.partition): each for each in audit.partitions}
     for before in roots.partitions:
-        now = found.get((before.topic, before.partition))
+        now = found.get((before.place.topic, before.place.partition))
         if now is None:
-            text = f"expected partition {before.partition} of {before.topic}, but there is none"
-            comparing.add(Rule.LOG_DIFFERS, before.topic, before.partition, None, text)
+            text = f"expected partition {before.place.partition} of {before.place.topic}, but there is none"
+            comparing.add(Rule.LOG_DIFFERS, before.place.topic, before.place.partition, None, text)
         else:
             await comparing.partition(before, now)
     return comparing.result
@@ -203,7 +198,7 @@ class _Comparing:
         self.result.violations.append(Violation(rule, topic, partition, offset, "", text))
 
     async def partition(self, before: PartitionRoots, now: PartitionAudit) -> None:
-        place = (before.topic, before.partition)
+        place = (before.place.topic, before.place.partition)
         if now.end < before.end:
             self.add(
                 Rule.LOG_DIFFERS, *place, now.end, f"expected records up to {before.end}, but it ends at {now.end}"
@@ -212,7 +207,7 @@ class _Comparing:
             self._leaves(before, now)
             return
         for stretch in before.ranges:
-            if stretch.start < now.start and before.topic in _DELETED:
+            if stretch.start < now.start and before.place.topic in _DELETED:
                 self.result.gone.append(Gone(*place, stretch.start, min(stretch.end, now.start)))
                 continue
             self.result.ranges += 1
@@ -228,10 +223,10 @@ class _Comparing:
         for leaf in before.leaves:
             same = found.get(leaf.offset)
             if same is None and last.get(leaf.key, -1) > leaf.offset:
-                self.result.gone.append(Gone(before.topic, before.partition, leaf.offset, leaf.offset + 1))
+                self.result.gone.append(Gone(before.place.topic, before.place.partition, leaf.offset, leaf.offset + 1))
             elif same != leaf:
                 text = f"expected {leaf.key} with hash {leaf.hash.hex()}, but found {_shown_leaf(same)}"
-                self.add(Rule.ROOT_DIFFERS, before.topic, before.partition, leaf.offset, text)
+                self.add(Rule.ROOT_DIFFERS, before.place.topic, before.place.partition, leaf.offset, text)
 
     async def _root(self, now: PartitionAudit, stretch: Range) -> tuple[int, bytes] | None:
         """Return the fences and the root of the same offsets now, or None where there are none."""

@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final, cast
+from typing import Final, NamedTuple, cast
 
 import orjson
 
@@ -35,6 +35,18 @@ _RANGES: Final = "ranges"
 _PLAN: Final = b"plan"
 _PAGE: Final = 1_000
 _HASH: Final = 32
+
+
+class Saved(NamedTuple):
+    """What belongs to the place where a walk was written down.
+
+    Attributes:
+        events: What the audit of its events goes on from, or None.
+        kept: What else was handed over.
+    """
+
+    events: SavedEvents | None
+    kept: object
 
 
 class Working:
@@ -80,7 +92,7 @@ class Working:
         self._store.write(batch)
         self._ranges_saved.pop((walk.topic, walk.partition), None)
 
-    def save(self, walk: Walk, events: EventsAudit | None = None) -> None:
+    def save(self, walk: Walk, events: EventsAudit | None = None, kept: object = None) -> None:
         """Write down where a walk is, and all that belongs to that place, at once."""
         batch = self._store.batch()
         place = _key(walk)
@@ -107,13 +119,14 @@ class Working:
             "findings": walk.findings.save(),
             "open": [rest.start, rest.end, rest.fences],
             "events": None if events is None else events.save(),
+            "kept": kept,
         }
         batch.put(_AUDIT, b"walk" + place, orjson.dumps(state))
         batch.put(_AUDIT, b"leaves" + place, b"".join(rest.leaves))
         self._store.write(batch)
 
-    def restore(self, walk: Walk) -> SavedEvents | None:
-        """Put a walk where it was written down to be; return what its events go on from, if anything."""
+    def restore(self, walk: Walk) -> Saved | None:
+        """Put a walk where it was written down to be, if it was; return what belongs to that place."""
         place = _key(walk)
         stored = self._store.get(_AUDIT, b"walk" + place)
         if stored is None:
@@ -132,7 +145,7 @@ class Working:
         walk.ranges.restore(complete, Open(start, end, fences, hashes))
         walk.ranges.last = bytes.fromhex(state["last"])
         self._ranges_saved[walk.topic, walk.partition] = len(complete)
-        return cast("SavedEvents | None", state["events"])
+        return Saved(cast("SavedEvents | None", state["events"]), state["kept"])
 
     def open_runs(self, walk: Walk) -> Iterator[OpenRun]:
         """Yield the open runs of the place where a walk is."""

@@ -458,6 +458,56 @@ async def test_planted_damage_is_found(rule: Rule, plant: Plant, whole_log: Simu
     assert all(each.text and each.topic for each in found)
 
 
+async def test_a_run_that_readers_may_have_forgotten_is_not_begun_again(
+    whole_log: SimulatedLog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Everything is old: what has ended below C is forgotten with the next checkpoint.
+    monkeypatch.setattr("projections.audit.checkpoints.WINDOW_SECONDS", -1_000_000)
+    log = copy_of(whole_log)
+    index = appended(log, WHOLE)
+    partition = next(n for n in (0, 1) if log.partition(EVENTS, n).end == index + 1)
+    records = log.partition(EVENTS, partition).records
+    last = log.partition(COMMANDS, partition).end - 1
+    forged(records, index, headed(valued(records[index], lambda value: value.update(decided=last)), decided=str(last)))
+    found = violations(await audited(log, tmp_path))
+    assert [(each.rule, each.offset) for each in found] == [(Rule.RUN_REVIVED, index)]
+
+
+async def test_a_record_that_is_too_large_is_found(whole_log: SimulatedLog, tmp_path: Path) -> None:
+    log = copy_of(whole_log)
+    index = changes(DONE, lambda value: event(value, "trace.succeeded").update(message="x" * 1_000_000))(log)
+    assert (Rule.RECORD_LARGE, index) in {(each.rule, each.offset) for each in violations(await audited(log, tmp_path))}
+
+
+async def test_only_the_first_violations_are_named_but_all_are_counted(
+    whole_log: SimulatedLog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("projections.audit.findings.AUDIT_VIOLATIONS_SHOWN", 3)
+    log = copy_of(whole_log)
+    records = log.partition(EVENTS, 0).records
+    log.partition(EVENTS, 0).records = [headed(record, ce_time="now") for record in records]
+    audit = await audited(log, tmp_path)
+    assert len(violations(audit)) == 3
+    assert audit.violations >= len(records)
+
+
+async def test_copies_of_what_counts_are_no_violation_and_do_not_count_twice(
+    whole_log: SimulatedLog, tmp_path: Path
+) -> None:
+    log = copy_of(whole_log)
+    for number in (0, 1):
+        records = log.partition(EVENTS, number).records
+        fence = max(record.offset for record in records if record.key == "fence")
+        for record in [each for each in records if each.key != "fence" and each.offset > fence]:
+            records.append(record._replace(offset=records[-1].offset + 1, timestamp=records[-1].timestamp))
+    audit = await audited(log, tmp_path)
+    # Copies of parts of earlier checkpoints sum up what is not at hand any more.
+    assert {each.rule for each in violations(audit)} <= {Rule.CHECKPOINT_STATE, Rule.CHECKPOINT_BACK}
+    before = [each.counts for each in (await audited(whole_log, tmp_path)).partitions if each.counts is not None]
+    after = [each.counts for each in audit.partitions if each.counts is not None]
+    assert [each.accepted for each in before] == [each.accepted for each in after]
+
+
 async def test_a_log_without_damage_is_found_clean(whole_log: SimulatedLog, tmp_path: Path) -> None:
     audit = await audited(whole_log, tmp_path)
     assert violations(audit) == []

@@ -10,18 +10,21 @@ from hypothesis import strategies as st
 
 from engine.log.port import LogRecord
 from projections.audit.merkle import (
+    Place,
     Range,
     Sum,
     leaf_hash,
+    levels_of,
     partition_root,
     proof_of,
     prove_range,
-    range_proof,
     record_form,
     root_from,
     root_of,
+    sums_of,
 )
 
+PLACE = Place("log", "events", 1, 3)
 TEXTS = st.text(max_size=20)
 RECORDS = st.builds(
     LogRecord,
@@ -60,7 +63,7 @@ def test_roots_are_those_of_the_rfc_and_every_proof_leads_to_them(count: int) ->
     leaves = leaves_of(count)
     assert root_of(leaves) == tree_hash(leaves)
     for index, leaf in enumerate(leaves):
-        proof = proof_of(leaves, index)
+        proof = proof_of(levels_of(leaves), index)
         assert root_from(leaf, index, count, proof) == root_of(leaves)
         assert root_from(leaf, index + 1, count, proof) != root_of(leaves)
         assert root_from(leaf, index, count, [*proof, leaf]) is None
@@ -71,18 +74,26 @@ def test_roots_are_those_of_the_rfc_and_every_proof_leads_to_them(count: int) ->
 def test_a_proof_about_a_range_says_how_many_fences_stand_before_it(count: int) -> None:
     ranges = [Range(n * 10, n * 10 + 10, n % 3, leaf_hash(bytes((n,)))) for n in range(count)]
     for index, stretch in enumerate(ranges):
-        proof = range_proof(ranges, index)
-        proved = prove_range(stretch, index, count, proof)
-        assert proved == (partition_root(ranges), sum(each.fences for each in ranges[:index]))
+        proof = proof_of(sums_of(ranges), index)
+        proved = prove_range(PLACE, stretch, index, count, proof)
+        assert proved is not None
+        assert proved == (partition_root(PLACE, ranges), sum(each.fences for each in ranges[:index]))
+        for other_place in (PLACE._replace(identity="x"), PLACE._replace(partition=2), PLACE._replace(partitions=4)):
+            changed = prove_range(other_place, stretch, index, count, proof)
+            assert changed is not None
+            assert changed.root != proved.root
+        for size in (count - 1, count + 1, count * 2):
+            changed = prove_range(PLACE, stretch, index, size, proof)
+            assert changed is None or changed.root != proved.root
         for field, value in (("start", 1), ("end", 1), ("fences", 9), ("root", bytes(32))):
             other = stretch._replace(**{field: value})  # type: ignore[arg-type]  # of its own field's type
-            changed = prove_range(other, index, count, proof)
-            assert changed is None or changed.root != partition_root(ranges)
+            changed = prove_range(PLACE, other, index, count, proof)
+            assert changed is None or changed.root != partition_root(PLACE, ranges)
         for at, sibling in enumerate(proof):
             lie = [*proof[:at], Sum(sibling.hash, sibling.fences + 1), *proof[at + 1 :]]
-            changed = prove_range(stretch, index, count, lie)
+            changed = prove_range(PLACE, stretch, index, count, lie)
             assert changed is not None
-            assert changed.root != partition_root(ranges)
+            assert changed.root != partition_root(PLACE, ranges)
 
 
 @given(RECORDS)
