@@ -8,7 +8,7 @@ from engine.cli.text import duration
 from engine.run import Trace
 from engine.workflow.definition import NodeDefinition
 from projections.graph import svg
-from projections.graph.layout import Point, Size
+from projections.graph.layout import CONNECTION_GAP, Point, Size
 from projections.graph.lines import Line, draw_lines, fitted, height_of, width_of
 from projections.graph.text import ERROR, MUTED, STATUS, TITLE, instant, readable
 
@@ -16,6 +16,9 @@ _WIDTH_MIN: Final = 120.0
 _WIDTH_MAX: Final = 260.0
 _LEFT: Final = 20.0
 _RIGHT: Final = 14.0
+_CORNERS: Final = 26.0
+_CONNECTIONS: Final = 600.0
+"""Pixels of the lower or upper side that are left to its corners, and at most to the connections there."""
 _EDGE: Final = 10.0
 """Pixels above and below the text."""
 _STRIPE: Final = 5.0
@@ -43,16 +46,17 @@ class Box(NamedTuple):
     tooltip: str
 
 
-def node_box(node: NodeDefinition, outputs: int, traces: Sequence[Trace] | None) -> Box:
+def node_box(node: NodeDefinition, entering: int, leaving: int, traces: Sequence[Trace] | None) -> Box:
     """Return the box of a node.
 
     Args:
         node: The node.
-        outputs: How many of its outputs are connected.
+        entering: How many connections enter it.
+        leaving: How many leave it.
         traces: Its executions in a run, in order; None outside a run.
     """
     outer = node.type in {"start", "end"}
-    css = "outer" if outer else "choice" if outputs > 1 else "work"
+    css = "outer" if outer else "choice" if leaving > 1 else "work"
     lines = [Line(TITLE, 18, readable(node.title))]
     if node.title.lower() != node.type.lower():
         lines.append(Line(MUTED, 16, readable(node.type)))
@@ -66,6 +70,7 @@ def node_box(node: NodeDefinition, outputs: int, traces: Sequence[Trace] | None)
         told.append("not executed")
     lines = fitted(lines, _WIDTH_MAX - _LEFT - _RIGHT, _LINES_MAX)
     width = min(max(_WIDTH_MIN, _LEFT + width_of(lines) + _RIGHT), _WIDTH_MAX)
+    width = max(width, _CORNERS + min(max(entering, leaving) * CONNECTION_GAP, _CONNECTIONS))
     # An even number of whole pixels: a connection from the middle is sharp then.
     size = Size(2.0 * -(-width // 2), height_of(lines) + 2 * _EDGE)
     return Box(readable(node.id), f"node {css}", lines, size, outer, "\n".join(told))

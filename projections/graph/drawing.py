@@ -69,9 +69,10 @@ def _number(trace: Trace) -> int:
 
 
 def _boxes(definition: WorkflowDefinition, executions: Mapping[str, Sequence[Trace]] | None) -> list[Box]:
-    outputs = Counter(connection.source for connection in definition.connections)
+    entering = Counter(connection.to for connection in definition.connections)
+    leaving = Counter(connection.source for connection in definition.connections)
     return [
-        node_box(node, outputs[node.id], None if executions is None else executions.get(node.id, ()))
+        node_box(node, entering[node.id], leaving[node.id], None if executions is None else executions.get(node.id, ()))
         for node in definition.nodes
     ]
 

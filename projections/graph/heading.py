@@ -34,7 +34,10 @@ def run_heading(run: Run) -> list[Line]:
         words = f"{status} since {instant(run.started)}"
     else:
         words = f"{status} after {duration(run.started, run.stopped)}, started {instant(run.started)}"
-    lines = [Line(MUTED, 16, f"run {readable(run.run_id)}"), Line(STATUS, 22, words, status)]
+    lines = [Line(MUTED, 16, f"run {readable(run.run_id)}")]
+    if run.tags:
+        lines.append(Line(MUTED, 16, readable(f"tags {', '.join(run.tags)}")))
+    lines.append(Line(STATUS, 22, words, status))
     if run.error is not None:
         lines.append(Line(ERROR, 17, readable(str(run.error))))
     return lines

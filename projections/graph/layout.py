@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 _LAYER_GAP: Final = 48
 _NODE_GAP: Final = 40
 """Pixels between nodes above and beside each other; labels get theirs on top."""
+_LANE_GAP: Final = 17
+"""Pixels between connections that run beside each other: enough for a label on each."""
+CONNECTION_GAP: Final = 18
+"""Pixels between the ends of connections at a node."""
 
 
 class Point(NamedTuple):
@@ -135,7 +139,14 @@ def _read(drawn: "graphlay.Layout", arrows: Sequence[Arrow]) -> Layout:
 _FINE: Final[Mapping[str, object]] = {
     "direction": "topbottom",
     "cycles": {"strategy": "follow_flow"},
-    "spacing": {"layer_gap": _LAYER_GAP, "node_gap": _NODE_GAP, "edge_label_margin": 12},
+    "spacing": {
+        "layer_gap": _LAYER_GAP,
+        "node_gap": _NODE_GAP,
+        "port_gap": CONNECTION_GAP,
+        "bundle_lane_gap": _LANE_GAP,
+        "edge_label_margin": 12,
+    },
+    "routing": {"lane_gap": _LANE_GAP},
     "labels": {"reservation": "always"},
     "limits": {"max_dummies": GRAPH_WAYPOINTS_MAX},
 }

@@ -120,6 +120,11 @@ def test_the_heading_tells_how_the_run_stands() -> None:
     assert Picture(draw_run(LOOP, created, [])).heading()[-1] == "Created 2026-03-01 13:00:00 UTC"
 
 
+def test_the_heading_names_the_tags_of_a_run() -> None:
+    heading = Picture(draw_run(LOOP, run_of(LOOP, tags=("a", "<b>")), [])).heading()
+    assert heading[3] == "tags a, <b>"
+
+
 def test_the_order_of_traces_and_of_taken_connections_does_not_matter() -> None:
     there = draw_run(LOOP, run_of(LOOP), TRACES, TAKEN)
     assert draw_run(LOOP, run_of(LOOP), TRACES[::-1], dict(reversed(TAKEN.items()))) == there
