@@ -21,6 +21,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from benchmarks.history import copies, make_templates
 from benchmarks.report import publish
 from engine.broker import start_broker
+from engine.cli.collection import collect_seldom
 from engine.core.records import fence_record
 from engine.log.kafka import KafkaLocation, parse_location
 from engine.log.kafka.topics import apply_topics
@@ -79,6 +80,7 @@ def bare(location: KafkaLocation, events: int) -> float:
 
 async def fold(location: KafkaLocation, views: Path) -> float:
     """Return the seconds that views take until they show everything."""
+    collect_seldom()  # as the command line does
     log = await open_log(str(location), "fsync", {})
     begin = time.perf_counter()
     async with Projector(log, views) as projector:

@@ -19,6 +19,7 @@ import orjson
 
 from benchmarks.history import BEGINNING, SPAN, write_history
 from benchmarks.report import publish
+from engine.cli.collection import collect_seldom
 from engine.core.state import RunStatus
 from engine.log.embedded import EmbeddedLog
 from projections import Projector, RunFilter, Views
@@ -62,6 +63,7 @@ def memory_mib(name: str) -> float:
 async def fold(directory: Path, views: Path) -> dict[str, float]:
     """Fold a log into new views, on one core."""
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    collect_seldom()  # as the command line does
     before = memory_mib("VmRSS")
     log = await EmbeddedLog.open_reading(directory)
     begin = time.perf_counter()

@@ -18,6 +18,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
 from rich.table import Column
 from rich.text import Text
 
+from engine.cli.collection import collect_seldom
 from engine.cli.output import Output, console
 from engine.cli.text import one_line
 from engine.limits import LONG_WORK_LINE_SECONDS
@@ -72,6 +73,7 @@ def long_work(
     )
     lines = None if draws or output.as_json else screen
     work = LongWork(progress, title, total=total, unit=unit, lines=lines, clock=clock)
+    collect_seldom()
     try:
         with progress:
             yield work
