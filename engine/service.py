@@ -1,55 +1,30 @@
 """The engine as a program uses it: publish workflows, create and start runs, wait for them, ask about them."""
 
-import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Literal, Self, TypeVar, cast
 
 from pydantic import ValidationError
 
-from engine.arguments import (
-    check_context,
-    check_durability,
-    check_location,
-    check_progress_services,
-    check_registry,
-    check_running_max,
-    check_tags,
-    check_timeout,
-)
-from engine.blocking import LoopThread, refuse_inside_loop
-from engine.catalogue import Catalogue, WorkflowVersion
+from engine.arguments import check_context, check_tags, check_timeout
+from engine.catalogue import WorkflowVersion
 from engine.context import ContextObject
 from engine.context.check import check_limits
-from engine.core.commands import CancelRun, Command, CreateRun, StartRun, command_record
+from engine.core.commands import CancelRun, CreateRun, StartRun
 from engine.core.identity import is_run_id
-from engine.core.state import RunState, RunStatus
-from engine.errors import (
-    ClosedError,
-    CommandRefusedError,
-    RunEndedError,
-    RunIdInvalidError,
-    RunlineError,
-    RunNotCreatedError,
-    RunNotFoundError,
-    WaitTimeoutError,
-)
-from engine.executor.executor import Executor
-from engine.executor.listener import Listener
+from engine.errors import CommandRefusedError, RunIdInvalidError, RunlineError, RunNotFoundError
 from engine.history import read_history, traces_in
 from engine.limits import ERROR_MESSAGE_CHARACTERS_MAX, NODES_RUNNING_MAX
-from engine.log.opening import open_log
 from engine.log.partitioner import partition_of
-from engine.log.port import COMMANDS, EVENTS, Log
-from engine.ports import Clock, Ids, SystemClock, SystemIds
-from engine.progress import ProgressHost, ProgressService
+from engine.log.port import EVENTS, Log
+from engine.ports import Clock, Ids
+from engine.process import EngineProcess
+from engine.progress import ProgressService
 from engine.registry import Registry
+from engine.requests import known, require_created, require_going_on
 from engine.run import Run, Trace, run_of
-from engine.runs import LocalRuns, Runs, RunViews, SharedRuns
-from engine.waiters import Waiter, Waiters
+from engine.runs import RunViews
 from engine.workflow.definition import WorkflowDefinition
 from engine.workflow.loader import load
 from engine.workflow.validation import require_valid
@@ -58,13 +33,10 @@ _LOGGER = logging.getLogger("runline.service")
 
 T = TypeVar("T")
 
-SOURCE = "/runline"
-"""The `ce_source` of what this program writes."""
-
 ContextLike = ContextObject | Mapping[str, object]
 
 
-class EngineService:
+class EngineService(EngineProcess):
     """One process's engine: an executor, and the calls a program makes.
 
     Made by `EngineService.open`. Use it with `async with` inside an event loop, or with `with` in a program that has
@@ -73,49 +45,6 @@ class EngineService:
     Attributes:
         registry: The functions and node types of this process.
     """
-
-    def __init__(
-        self,
-        location: str | Path | Log | None,
-        registry: Registry | None,
-        *,
-        progress_services: Sequence[ProgressService] = (),
-        executor: bool | None = None,
-        views: RunViews | None = None,
-        kafka_properties: Mapping[str, str] | None = None,
-        durability: Literal["fsync", "process"] = "fsync",
-        nodes_running_max: int = NODES_RUNNING_MAX,
-        nodes_running_per_workflow_max: int | None = None,
-        clock: Clock | None = None,
-        ids: Ids | None = None,
-    ) -> None:
-        if location is None:
-            location, kafka_properties = _located(kafka_properties or {})
-        check_location(location)
-        check_registry(registry)
-        check_progress_services(progress_services)
-        check_durability(durability)
-        check_running_max("nodes_running_max", nodes_running_max)
-        if nodes_running_per_workflow_max is not None:
-            check_running_max("nodes_running_per_workflow_max", nodes_running_per_workflow_max)
-        self.registry = Registry() if registry is None else registry
-        # Without a registry this process only passes commands on: functions are then for others to have.
-        self._validated_with = registry
-        self._location = location
-        self._executes = executor
-        self._views = views
-        self._kafka_properties = dict(kafka_properties or {})
-        self._progress_services = tuple(progress_services)
-        self._durability: Literal["fsync", "process"] = durability
-        self._nodes_running_max = nodes_running_max
-        self._nodes_running_per_workflow_max = nodes_running_per_workflow_max
-        self._clock = SystemClock() if clock is None else clock
-        self._ids = SystemIds(self._clock) if ids is None else ids
-        self._waiters = Waiters()
-        self._resources: AsyncExitStack | None = None
-        self._thread: LoopThread | None = None
-        self._executor: Executor | None = None
-        self._valid: set[str] = set()
 
     @classmethod
     def open(
@@ -172,123 +101,6 @@ class EngineService:
             ids=ids,
         )
 
-    # Beginning and end.
-
-    async def __aenter__(self) -> Self:
-        """Open the log, take over its runs and go on with them.
-
-        Raises:
-            LogLockedError: Another process has the directory open.
-            LogError: The log cannot be opened, read or written.
-        """
-        async with AsyncExitStack() as stack:
-            if isinstance(self._location, str | Path):
-                self._log: Log = await open_log(self._location, self._durability, self._kafka_properties)
-                stack.push_async_callback(self._log.close)
-            else:
-                self._log = self._location
-            if self._views is not None:
-                await stack.enter_async_context(self._views.fold(self._log))
-            self._catalogue = Catalogue(self._log, self.registry, source=SOURCE, now=self._clock.now)
-            self._progress = ProgressHost(self._log, self._progress_services)
-            await self._progress.start()
-            stack.push_async_callback(self._progress.close)
-            if self._log.shared:
-                await self._share(stack)
-            else:
-                await self._own(stack)
-            self._loop = asyncio.get_running_loop()
-            self._resources = stack.pop_all()
-        return self
-
-    async def _own(self, stack: AsyncExitStack) -> None:
-        """Execute all runs: nobody else can."""
-        executor = self._executor = self._make_executor(self._waiters)
-        stack.push_async_callback(executor.close)
-        stack.callback(self._waiters.close)
-        local = LocalRuns(self._log, self._waiters, executor.state)
-        self._runs: Runs = local
-        stack.push_async_callback(local.close)
-        await executor.start(owned=local.look_again)
-
-    async def _share(self, stack: AsyncExitStack) -> None:
-        """Follow the log for the waiters, and execute runs if this process is to."""
-        await self._catalogue.refresh()
-        following = asyncio.create_task(self._catalogue.follow())
-        stack.callback(following.cancel)
-        self._runs = SharedRuns(self._log, self._waiters)
-        stack.push_async_callback(self._runs.close)
-        executes = self._validated_with is not None if self._executes is None else self._executes
-        if executes:
-            self._executor = self._make_executor(Listener())
-            stack.push_async_callback(self._executor.close)
-            await self._executor.start(owned=_nothing)
-        stack.callback(self._waiters.close)
-
-    def _make_executor(self, listener: Listener) -> Executor:
-        return Executor(
-            self._log,
-            self._catalogue,
-            self.registry,
-            clock=self._clock,
-            ids=self._ids,
-            listener=listener,
-            source=SOURCE,
-            nodes_running_max=self._nodes_running_max,
-            nodes_running_per_workflow_max=self._nodes_running_per_workflow_max,
-        )
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Stop. Runs that have not ended go on at the next start."""
-        resources, self._resources = self._resources, None
-        if resources is not None:
-            await resources.aclose()
-
-    def __enter__(self) -> Self:
-        """Start the engine in a thread of its own, for a program without an event loop."""
-        refuse_inside_loop("with EngineService.open(...)", "Use 'async with'.")
-        self._thread = LoopThread()
-        try:
-            self._thread.call(self.__aenter__())
-        except BaseException:
-            self._thread.close()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Stop the engine and its thread."""
-        assert self._thread is not None
-        try:
-            self._thread.call(self.__aexit__(kind, error, trace))
-        finally:
-            self._thread.close()
-            self._thread = None
-
-    def synchronously(self, call: Coroutine[None, None, T]) -> T:
-        """Block until a call of this engine is done, such as `engine.synchronously(engine.get_run(run_id))`.
-
-        Raises:
-            LoopRunningError: The calling thread runs an event loop, which must not be blocked.
-        """
-        try:
-            refuse_inside_loop("A blocking call", "Await the asynchronous one instead.")
-            self._require_open()
-            loop = self._loop
-        except BaseException:
-            call.close()
-            raise
-        return asyncio.run_coroutine_threadsafe(call, loop).result()
-
-    @property
-    def trouble(self) -> str:
-        """What keeps the engine from working now, such as a full disk; an empty text when nothing does."""
-        troubles = (self._log.trouble, "" if self._executor is None else self._executor.trouble)
-        return "; ".join(filter(None, troubles))
-
     # Workflows.
 
     async def publish_workflow(self, workflow: str | Path | WorkflowDefinition) -> WorkflowVersion:
@@ -336,7 +148,7 @@ class EngineService:
             version=version,
             tags=list(tags) or None,
         )
-        await self._decided(command, None, until_end=False)
+        await self._requests.ask(command, None, until_end=False)
         return command.run
 
     async def start_workflow_run_and_wait(
@@ -358,7 +170,9 @@ class EngineService:
             WaitTimeoutError: The run did not end in time; it goes on.
         """
         check_timeout(timeout)
-        return run_of(await self._decided(self._start(run_id, context), _created, until_end=True, timeout=timeout))
+        return run_of(
+            await self._requests.ask(self._start(run_id, context), require_created, until_end=True, timeout=timeout)
+        )
 
     async def start_workflow_run_and_notify(self, run_id: str, context: ContextLike | None = None) -> None:
         """Start a created run and return as soon as its start is on the log; progress services hear of its end.
@@ -368,7 +182,7 @@ class EngineService:
             RunNotCreatedError: The run was started before.
             ContextError: The context cannot be stored.
         """
-        await self._decided(self._start(run_id, context), _created, until_end=False)
+        await self._requests.ask(self._start(run_id, context), require_created, until_end=False)
 
     def start_workflow_run_synchronously(
         self, run_id: str, context: ContextLike | None = None, timeout: float | None = None
@@ -414,7 +228,7 @@ class EngineService:
             context=self._wire(context),
             tags=list(tags) or None,
         )
-        return run_of(await self._decided(command, None, until_end=True, timeout=timeout))
+        return run_of(await self._requests.ask(command, None, until_end=True, timeout=timeout))
 
     async def wait_for_workflow_run(self, run_id: str, timeout: float | None = None) -> Run:
         """Wait until a run has ended, whoever started it; a run that has ended is returned at once.
@@ -425,13 +239,7 @@ class EngineService:
         """
         check_timeout(timeout)
         self._require_open()
-        waiter = Waiter(None, until_end=True)
-
-        def look(state: RunState | None) -> None:
-            if _known(run_id, state).status.terminal:
-                waiter.conclude(_known(run_id, state))
-
-        return run_of(await self._wait(waiter, _checked(run_id), look, timeout=timeout, new=False))
+        return run_of(await self._requests.until_end(_checked(run_id), timeout))
 
     async def cancel_workflow_run(self, run_id: str, reason: str = "") -> None:
         """Cancel a run. Its functions are told; what they return afterwards is ignored.
@@ -448,7 +256,7 @@ class EngineService:
                 f"Expected a reason of at most {ERROR_MESSAGE_CHARACTERS_MAX} characters of text, "
                 f"but found {reason[:80]!r} with {len(reason)}."
             ) from error
-        await self._decided(command, _open, until_end=False)
+        await self._requests.ask(command, require_going_on, until_end=False)
 
     async def get_run(self, run_id: str) -> Run:
         """Return a run as it stands now.
@@ -460,7 +268,7 @@ class EngineService:
         self._require_open()
         if self._views is not None and (run := await self._viewed(_checked(run_id), self._views, self._views.get_run)):
             return run
-        return run_of(_known(run_id, await self._runs.state(_checked(run_id))))
+        return run_of(known(run_id, await self._runs.state(_checked(run_id))))
 
     async def get_traces(self, run_id: str) -> list[Trace]:
         """Return a run's traces as they stand now, in the order in which they began.
@@ -493,10 +301,6 @@ class EngineService:
             _LOGGER.warning("The views cannot be asked: %s; reading the log", error)
             return None
 
-    def _require_open(self) -> None:
-        if self._resources is None:
-            raise ClosedError("The engine is not open.", hint="Use it inside 'async with EngineService.open(...)'.")
-
     async def _runnable(self, workflow_id: str) -> str:
         """Return the newest version of a workflow, if all its nodes can run here."""
         self._require_open()
@@ -524,104 +328,6 @@ class EngineService:
         wire = context.to_wire()
         check_limits(wire)
         return cast("dict[str, object]", wire)
-
-    async def _decided(
-        self,
-        command: Command,
-        require: Callable[[str, RunState | None], None] | None,
-        *,
-        until_end: bool,
-        timeout: float | None = None,
-    ) -> RunState:
-        """Append a command and wait for what becomes of it, or of the run it starts.
-
-        Args:
-            command: The command.
-            require: Refuses what the run has come to; None when the command makes the run.
-            until_end: Whether to wait until the run has ended.
-            timeout: Seconds, or None.
-        """
-        waiter = Waiter(command.id, starts=isinstance(command, StartRun), until_end=until_end)
-
-        def send(state: RunState | None) -> None:
-            if require is not None:
-                require(command.run, state)
-            partition = partition_of(command.run, self._log.partitions)
-            record = command_record(command, SOURCE)
-            self._log.send(COMMANDS, partition, record, waiter.fail, patient=self._waiters.many)
-
-        return await self._wait(waiter, command.run, send, timeout=timeout, new=require is None)
-
-    async def _wait(
-        self,
-        waiter: Waiter,
-        run_id: str,
-        begun: Callable[[RunState | None], None],
-        *,
-        timeout: float | None,
-        new: bool,
-    ) -> RunState:
-        """Follow a run on behalf of a waiter, do what is to be done then, and return the waiter's answer."""
-        if timeout is None:
-            return await self._followed(waiter, run_id, begun, new=new)
-        try:
-            async with asyncio.timeout(timeout):
-                return await self._followed(waiter, run_id, begun, new=new)
-        except TimeoutError:
-            raise WaitTimeoutError(
-                f"Run {run_id} did not end within {timeout} s; it goes on.",
-                hint="Wait for it again with wait_for_workflow_run.",
-            ) from None
-
-    async def _followed(
-        self, waiter: Waiter, run_id: str, begun: Callable[[RunState | None], None], *, new: bool
-    ) -> RunState:
-        # Registered before anything is looked at or sent, so that nothing in between is missed.
-        self._waiters.add(run_id, waiter)
-        try:
-            state = await self._runs.follow(run_id, new=new)
-            try:
-                begun(state)
-                return await waiter.future
-            finally:
-                self._runs.unfollow(run_id)
-        finally:
-            self._waiters.remove(run_id, waiter)
-            waiter.give_up()
-
-
-def _located(kafka_properties: Mapping[str, str]) -> tuple[str | Path, Mapping[str, str]]:
-    """Return the location that the settings name, and the properties for it."""
-    # Only here: a program that names its log itself need not wait for the settings to load.
-    from engine.settings import load_settings  # noqa: PLC0415
-
-    settings = load_settings({}).settings
-    return settings.data, {**settings.kafka, **kafka_properties}
-
-
-def _known(run_id: str, state: RunState | None) -> RunState:
-    if state is None:
-        raise RunNotFoundError(f"Expected the id of a run, but no run has the id {run_id}.")
-    return state
-
-
-def _created(run_id: str, state: RunState | None) -> None:
-    status = _known(run_id, state).status
-    if status is not RunStatus.CREATED:
-        raise RunNotCreatedError(
-            f"Expected a run in Created, but {run_id} is in {status.value}.",
-            hint="A run is started once: create a new one.",
-        )
-
-
-def _open(run_id: str, state: RunState | None) -> None:
-    status = _known(run_id, state).status
-    if status.terminal:
-        raise RunEndedError(f"Expected a run that goes on, but {run_id} is in {status.value}.")
-
-
-def _nothing() -> None:
-    """Stand for whoever need not hear of a takeover: the tails read on whoever owns a partition."""
 
 
 def _checked(run_id: object) -> str:

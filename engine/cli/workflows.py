@@ -4,8 +4,8 @@ from engine.catalogue import Catalogue
 from engine.errors import WorkflowNotFoundError
 from engine.log.port import Log
 from engine.ports import SystemClock
+from engine.process import SOURCE
 from engine.registry import Registry
-from engine.service import SOURCE
 from engine.workflow.names import suggest
 
 
