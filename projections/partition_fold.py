@@ -2,8 +2,9 @@
 
 import asyncio
 import logging
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -24,7 +25,7 @@ from projections.ended import FAMILY as ENDED
 from projections.ended import EndedRuns
 from projections.position import FAMILY as POSITIONS
 from projections.position import PartitionStoppedError, Position, StopReason, digest, read_position
-from projections.projection import Commit, Projection, Rows, Stretch
+from projections.projection import Commit, Projection, Rows, Stretch, Turn
 
 _LOGGER = logging.getLogger("runline.projections")
 
@@ -39,13 +40,15 @@ class PartitionFold:
         topic: `events` or `workflows`.
         partition: The partition.
         store: Where the rows and the position are.
+        lock: Shared by all partitions of the store.
         projections: Those that fold this topic.
         moved: Called after every batch, and when the fold stops.
 
     Attributes:
         position: How far it has come.
         aim: The end of the partition when folding began.
-        begun: Whether the partition was looked at.
+        begun: Whether the partition was found to be the one that was folded, so that folding goes on.
+        stopped: Whether it was found that it cannot be folded further; what the position says of that may be over.
         trouble: What keeps it from going on at the moment, or an empty text.
     """
 
@@ -56,6 +59,7 @@ class PartitionFold:
         partition: int,
         store: Store,
         *,
+        lock: threading.Lock,
         projections: Sequence[Projection],
         moved: Callable[[], None],
     ) -> None:
@@ -63,6 +67,7 @@ class PartitionFold:
         self._topic = topic
         self._partition = partition
         self._store = store
+        self._lock = lock
         self._projections = projections
         self._moved = moved
         self._view = View()
@@ -70,12 +75,12 @@ class PartitionFold:
         self.position = read_position(store, topic, partition) or self._first("")
         self.aim = 0
         self.begun = False
+        self.stopped = False
         self.trouble = ""
 
-    @property
-    def caught_up(self) -> bool:
-        """Whether all is folded that was there when folding began."""
-        return self.begun and self.position.offset >= self.aim
+    def reached(self, offset: int) -> bool:
+        """Return whether all below an offset is folded, or the partition is folded no further."""
+        return self.stopped or (self.begun and self.position.offset >= offset)
 
     @property
     def name(self) -> str:
@@ -119,7 +124,7 @@ class PartitionFold:
         topic_id = await self._log.topic_id(self._topic)
         ends = await self._log.ends(self._topic, self._partition)
         if not self.begun:
-            self.aim, self.begun = ends.end, True
+            self.aim = ends.end
         if not self.position.topic_id:
             self.position = self._first(topic_id)
             self._save_position()
@@ -131,6 +136,7 @@ class PartitionFold:
             # What stopped it is over: a newer version reads the event, or somebody brought the records back.
             self.position = replace(self.position, stopped=None, message="")
             self._save_position()
+        self.begun = True
 
     def _first(self, topic_id: str) -> Position:
         partitions = self._log.partitions if self._topic == EVENTS else 1
@@ -281,22 +287,28 @@ class PartitionFold:
 
     def _write(self, records: Sequence[LogRecord], stretches: dict[str, Stretch]) -> None:
         batch = self._store.batch()
-        for projection in self._projections:
-            try:
-                projection.fold(records, stretches.values(), Rows(self._store, batch, projection))
-            except (StoreError, ClosedError):
-                raise
-            except Exception as error:
-                _LOGGER.exception("The projection %s failed", projection.name)
-                raise self._failed(projection, records) from error
-        for stretch in stretches.values():
-            if stretch.after.status.terminal:
-                batch.put(ENDED, stretch.run_id.encode(), b"")
-        position = self.position.behind(records[-1], self._view.epoch)
-        batch.put(POSITIONS, position.key, position.encode())
-        self._store.write(batch)
+        with Turn(self._lock) as turn:
+            for projection in self._projections:
+                self._project(projection, records, stretches.values(), Rows(self._store, batch, projection, turn))
+            for stretch in stretches.values():
+                if stretch.after.status.terminal:
+                    batch.put(ENDED, stretch.run_id.encode(), b"")
+            position = self.position.behind(records[-1], self._view.epoch)
+            batch.put(POSITIONS, position.key, position.encode())
+            self._store.write(batch)
         self.position = position
         self._ended.clear()
+
+    def _project(
+        self, projection: Projection, records: Sequence[LogRecord], stretches: Iterable[Stretch], rows: Rows
+    ) -> None:
+        try:
+            projection.fold(records, stretches, rows)
+        except (StoreError, ClosedError):
+            raise
+        except Exception as error:
+            _LOGGER.exception("The projection %s failed", projection.name)
+            raise self._failed(projection, records) from error
 
     def _failed(self, projection: Projection, records: Sequence[LogRecord]) -> PartitionStoppedError:
         return PartitionStoppedError(
@@ -310,6 +322,7 @@ class PartitionFold:
         _LOGGER.error("%s is folded no further: %s", self.name, error)
         self.position = self.position.stop(error)
         self.trouble = ""
+        self.stopped = True
         self._save_position()
         self._moved()
 

@@ -1,8 +1,10 @@
 """A projection: a fold of the log with a name, a version and families of rows of its own."""
 
 import re
+import threading
 from collections.abc import Iterable, Sequence
-from typing import Final, NamedTuple, Protocol
+from types import TracebackType
+from typing import Final, NamedTuple, Protocol, Self
 
 from engine.core.state import RunState
 from engine.core.view import Accepted
@@ -49,11 +51,13 @@ class Rows:
         store: The rows as they were before the batch.
         batch: The store's batch.
         projection: Whose rows they are.
+        turn: Taken before anything is read.
     """
 
-    def __init__(self, store: Store, batch: Batch, projection: "Projection") -> None:
+    def __init__(self, store: Store, batch: Batch, projection: "Projection", turn: "Turn") -> None:
         self._store = store
         self._batch = batch
+        self._turn = turn
         self._families = {family: family_name(projection.name, family) for family in projection.families}
         self._changed: dict[tuple[str, bytes], bytes | None] = {}
 
@@ -61,6 +65,7 @@ class Rows:
         """Return a row as it is with all changes until now, also those of this batch, or None."""
         if (family, key) in self._changed:
             return self._changed[family, key]
+        self._turn.take()
         return self._store.get(self._families[family], key)
 
     def put(self, family: str, key: bytes, value: bytes) -> None:
@@ -72,6 +77,35 @@ class Rows:
         """Remove a row; it need not be there."""
         self._batch.delete(self._families[family], key)
         self._changed[family, key] = None
+
+
+class Turn:
+    """The turn of one batch to read rows and write them: what it has read stays so until it is written.
+
+    Partitions are folded in several threads at times. Most projections read nothing and wait for nobody.
+
+    Args:
+        lock: Shared by all partitions of a store.
+    """
+
+    def __init__(self, lock: threading.Lock) -> None:
+        self._lock = lock
+        self._taken = False
+
+    def take(self) -> None:
+        """Wait for the turn, unless it was taken before."""
+        if not self._taken:
+            self._lock.acquire()
+            self._taken = True
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._taken:
+            self._lock.release()
 
 
 class Projection(Protocol):

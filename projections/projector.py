@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -155,8 +156,7 @@ class Projector:
 
     def _reached(self, ends: dict[Place, int]) -> bool:
         return self._stored.complete and all(
-            place in self._folds and (self._folds[place].position.offset >= end or _stopped(self._folds[place]))
-            for place, end in ends.items()
+            place in self._folds and self._folds[place].reached(end) for place, end in ends.items()
         )
 
     def _places(self) -> list[Place]:
@@ -214,11 +214,13 @@ class Projector:
             _LOGGER.error("%s %s", error, then)
 
     async def _fold_all(self, store: RocksStore) -> None:
+        lock = threading.Lock()
         self._folds = {
             place: PartitionFold(
                 self._log,
                 *place,
                 store,
+                lock=lock,
                 projections=[projection for projection in self._projections if projection.topic == place[0]],
                 moved=self._wake,
             )
@@ -244,7 +246,7 @@ class Projector:
         pending: set[asyncio.Future[None]] = {*folding, *finishing, damage}
         try:
             # Where all partitions are folded no further, what was folded can still be asked.
-            while not all(task.done() for task in folding) or all(map(_stopped, self._folds.values())):
+            while not all(task.done() for task in folding) or all(fold.stopped for fold in self._folds.values()):
                 done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
                 for each in done:
                     each.result()
@@ -253,7 +255,7 @@ class Projector:
 
     async def _finish(self) -> None:
         """Wait until a new store has caught up; then it may be asked."""
-        while not all(fold.caught_up or _stopped(fold) for fold in self._folds.values()):
+        while not all(fold.reached(fold.aim) for fold in self._folds.values()):
             await self._event.wait()
         self._stored.finish()
         self._wake()
@@ -261,10 +263,6 @@ class Projector:
     def _wake(self) -> None:
         self._event.set()
         self._event = asyncio.Event()
-
-
-def _stopped(fold: PartitionFold) -> bool:
-    return fold.position.stopped is not None
 
 
 def stopped(positions: Sequence[Position]) -> dict[Place, tuple[StopReason, str]]:

@@ -117,7 +117,8 @@ class Views:
         with self._asking() as store:
             row = store.get(ROWS_FAMILY, text_key(run_id))
             history = read_commits(store, run_id)
-            if (history[-1].id if history else None) != (None if row is None else decode_row(row).commit_id):
+            # What is written between the two looks can only be more commits.
+            if row is not None and decode_row(row).commit_id not in {accepted.id for accepted in history}:
                 raise StoreDamagedError(f"the store {store.directory} is damaged: it lacks commits of run {run_id}.")
         if not history:
             raise RunNotFoundError(f"Expected the id of a run, but the views have no run with the id {run_id}.")

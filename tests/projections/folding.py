@@ -4,6 +4,8 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import pytest
+
 from engine.log.port import Log
 from engine.store.port import Store
 from engine.store.rocks import RocksStore
@@ -15,6 +17,12 @@ from projections.projection import family_name
 
 Rows = dict[str, list[tuple[bytes, bytes]]]
 ALL = 10_000_000
+
+
+def small_batches(patch: pytest.MonkeyPatch, records: int) -> None:
+    """Let batches have so many records."""
+    patch.setattr("projections.partition_fold.PROJECTION_BATCH_RECORDS", records)
+    patch.setattr("engine.log.scanning._AT_ONCE", records)
 
 
 @asynccontextmanager

@@ -18,7 +18,7 @@ from engine.core.state import RunStatus
 from engine.history import read_history, run_in, traces_in
 from engine.log.port import EVENTS
 from projections import Projector, RunFilter, RunSummary, Views
-from tests.projections.folding import dump, every_page, folded
+from tests.projections.folding import dump, every_page, folded, small_batches
 from tests.projections.told import ToldRun, told
 from tests.simulation.storm import Storm
 from tests.simulation.test_engine import small_limits
@@ -55,7 +55,7 @@ async def one_storm(seed: int, path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     storm = Storm(world)
     for _ in range(chance.randint(1, 4)):
         # The fold of another batch size goes on where the one before it was cut off, in the middle of anything.
-        monkeypatch.setattr("projections.partition_fold.PROJECTION_BATCH_RECORDS", chance.choice((1, 2, 7, 500)))
+        small_batches(monkeypatch, chance.choice((1, 2, 7, 500)))
         async with Projector(world.log.client(), path / "on and off"):
             await storm.rage(chance.choice((3, 20, 50)))
         await storm.rage(chance.choice((0, 10)))
@@ -69,7 +69,7 @@ async def one_storm(seed: int, path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     async with folded(world.log.client(), path / "on and off") as projector:
         await check_views(world, Views.of(projector), chance)
         resumed = dump(projector.store)
-    monkeypatch.setattr("projections.partition_fold.PROJECTION_BATCH_RECORDS", chance.choice((1, 3, 500)))
+    small_batches(monkeypatch, chance.choice((1, 3, 500)))
     async with folded(world.log.client(), path / "in one go") as projector:
         assert dump(projector.store) == resumed
 

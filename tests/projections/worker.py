@@ -10,6 +10,7 @@ import os
 import sys
 from pathlib import Path
 
+import engine.log.scanning
 import projections.partition_fold
 from engine.log.embedded import EmbeddedLog
 from engine.log.kafka import KafkaLog, parse_location
@@ -23,6 +24,7 @@ async def main(location: str, views: Path) -> None:
     """Fold until killed."""
     # Much smaller than in use: the process shall be busy with folding when the end comes.
     vars(projections.partition_fold)["PROJECTION_BATCH_RECORDS"] = 2
+    vars(engine.log.scanning)["_AT_ONCE"] = 2
     log: Log
     if is_kafka(location):
         log = await KafkaLog.open(parse_location(location))
