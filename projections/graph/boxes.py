@@ -10,7 +10,7 @@ from engine.workflow.definition import NodeDefinition
 from projections.graph import svg
 from projections.graph.layout import CONNECTION_GAP, Point, Size
 from projections.graph.lines import Line, draw_lines, fitted, height_of, width_of
-from projections.graph.text import ERROR, MUTED, STATUS, TITLE, instant, readable
+from projections.graph.text import ERROR, MUTED, STATUS, TITLE, instant, readable, time_of_day
 
 _WIDTH_MIN: Final = 120.0
 _WIDTH_MAX: Final = 260.0
@@ -79,7 +79,7 @@ def node_box(node: NodeDefinition, entering: int, leaving: int, traces: Sequence
 def _lines_of(traces: Sequence[Trace]) -> list[Line]:
     last = traces[-1]
     status = last.trace_status.value
-    time = f"since {last.started:%H:%M:%S} UTC" if last.stopped is None else duration(last.started, last.stopped)
+    time = f"since {time_of_day(last.started)}" if last.stopped is None else duration(last.started, last.stopped)
     lines = [Line(STATUS, 20, f"{status} {time}", status)]
     if more := _more(traces):
         lines.append(Line(MUTED, 16, ", ".join(more)))

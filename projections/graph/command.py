@@ -10,16 +10,17 @@ from engine.catalogue import Catalogue
 from engine.cli.exit_codes import SUCCESS
 from engine.cli.failures import ArgumentsError
 from engine.cli.interruption import Interruptible
-from engine.cli.options import READING_OPTIONS, ReadingOptions
+from engine.cli.options import VIEWS_OPTIONS, ViewsOptions
 from engine.cli.output import Output, discard_stdout
 from engine.cli.reading import open_reading
 from engine.cli.workflows import find_workflow_id, make_catalogue
 from engine.core.identity import is_run_id
-from engine.errors import RunNotFoundError, WorkflowNotFoundError
-from engine.history import read_history, run_in, traces_in
+from engine.errors import WorkflowNotFoundError
+from engine.history import run_in, traces_in
 from engine.log.port import Log
 from engine.settings import Settings
 from engine.workflow.definition import WorkflowDefinition
+from projections.cli.histories import find_history
 from projections.graph.drawing import draw_run, draw_workflow
 from projections.graph.taken import taken_in
 
@@ -40,7 +41,7 @@ def graph(
     *,
     version: str | None = None,
     output: Path | None = None,
-    options: ReadingOptions = READING_OPTIONS,
+    options: ViewsOptions = VIEWS_OPTIONS,
 ) -> int:
     """Draw a workflow or a run as SVG. Works beside a running engine.
 
@@ -84,13 +85,9 @@ async def _workflow(log: Log, name: str, version: str | None) -> _Drawn:
 
 
 async def _run(log: Log, run_id: str, settings: Settings) -> _Drawn:
-    history = await read_history(log, run_id)
+    history = await find_history(log, settings, run_id)
     run = run_in(history)
-    if run is None:
-        raise RunNotFoundError(
-            f"Expected the id of a run in {settings.data}, but it has none with the id {run_id}.",
-            hint="'runline runs' lists the runs of a log.",
-        )
+    assert run is not None, "a history has a run"
     definition = (await _read_catalogue(log)).definition(run.workflow_version)
     if definition is None:
         raise WorkflowNotFoundError(

@@ -57,7 +57,7 @@ def labels_of(definition: WorkflowDefinition, taken: Mapping[Exit, int]) -> list
 
 def _label(connection: Connection, outputs: int, taken: int) -> Label:
     output = readable(connection.output)
-    words = [] if outputs == 1 and output == NEXT else [*wrapped(output, LABEL, _LABEL_WIDTH_MAX, 1)]
+    words = [] if outputs == 1 and output == NEXT else wrapped(output, LABEL, _LABEL_WIDTH_MAX, 1)
     if taken > 1:
         words.append(f"\N{MULTIPLICATION SIGN}{taken}")
     tooltip = f"{readable(connection.source)}, output {output}, to {readable(connection.to)}"

@@ -13,7 +13,7 @@ from projections.graph.errors import GraphError
 from projections.graph.heading import draw_heading, fit_heading, run_heading, workflow_heading
 from projections.graph.layout import Arrow, Layout, Point, Size, lay_out
 from projections.graph.lines import Line, height_of
-from projections.graph.style import style_sheet
+from projections.graph.style import SCOPE, style_sheet
 from projections.graph.taken import Exit
 from projections.graph.text import readable
 
@@ -90,7 +90,8 @@ def _draw(
     width = max(layout.size.width, _HEADING_WIDTH_MIN)
     heading = fit_heading(heading, width)
     top = _MARGIN + height_of(heading) + _HEADING_GAP
-    root = svg.document(Size(width + 2 * _MARGIN, top + layout.size.height + _MARGIN), title, style_sheet())
+    size = Size(width + 2 * _MARGIN, top + layout.size.height + _MARGIN)
+    root = svg.document(size, SCOPE, title, style_sheet())
     draw_heading(root, heading, Point(_MARGIN, _MARGIN), status)
     origin = Point(_MARGIN + (width - layout.size.width) / 2, top)
     drawn = zip(layout.routes, labels, strict=True)

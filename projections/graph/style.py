@@ -1,22 +1,26 @@
 """The look of a picture, on light and on dark."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from projections.graph.text import FONTS
 
 _FAMILY: Final = "system-ui,-apple-system,'Segoe UI',Roboto,'Helvetica Neue',Arial,'DejaVu Sans',sans-serif"
 
-_SHAPES: Final = f"""
-text{{font-family:{_FAMILY}}}
-.label,.label-taken{{text-anchor:middle}}
-.halo{{stroke-width:5px;stroke-linejoin:round}}
-.box{{stroke-width:1.2px}}
-.idle .box,.back .line{{stroke-dasharray:5 4}}
-.line{{fill:none;stroke-width:1.4px}}
-.taken .line{{stroke-width:2.6px}}
-.sign{{fill:none;stroke-width:2px;stroke-linecap:round;stroke-linejoin:round}}
-"""
+SCOPE: Final = "runline-graph"
+"""The class of a picture: in a page that contains it, its rules concern nothing else."""
+
+_SHAPES: Final = (
+    ("text", f"font-family:{_FAMILY}"),
+    (".label,.label-taken", "text-anchor:middle"),
+    (".halo", "stroke-width:5px;stroke-linejoin:round"),
+    (".box", "stroke-width:1.2px"),
+    (".idle .box,.back .line", "stroke-dasharray:5 4"),
+    (".line", "fill:none;stroke-width:1.4px"),
+    (".taken .line", "stroke-width:2.6px"),
+    (".sign", "fill:none;stroke-width:2px;stroke-linecap:round;stroke-linejoin:round"),
+    *((f".{font.css}", f"font-size:{font.size}px;font-weight:{600 if font.bold else 400}") for font in FONTS),
+)
 _LIGHT: Final = {
     "paper": "#ffffff",
     "text": "#1e293b",
@@ -61,32 +65,35 @@ _KINDS: Final = ("outer", "work", "choice")
 
 def style_sheet() -> str:
     """Return the style sheet: nothing in it comes from a user, and it needs nothing from elsewhere."""
-    fonts = "".join(
-        f".{font.css}{{font-size:{font.size}px;font-weight:{600 if font.bold else 400}}}\n" for font in FONTS
-    )
-    return f"{_SHAPES}{fonts}{_colours(_LIGHT)}@media (prefers-color-scheme:dark){{\n{_colours(_DARK)}}}\n"
+    dark = _rules(_colours(_DARK))
+    return f"\n{_rules(_SHAPES)}{_rules(_colours(_LIGHT))}@media (prefers-color-scheme:dark){{\n{dark}}}\n"
 
 
-def _colours(palette: Mapping[str, str]) -> str:
+def _rules(rules: Iterable[tuple[str, str]]) -> str:
+    return "".join(f"{_scoped(selectors)}{{{declarations}}}\n" for selectors, declarations in rules)
+
+
+def _scoped(selectors: str) -> str:
+    return ",".join(f".{SCOPE} {selector}" for selector in selectors.split(","))
+
+
+def _colours(palette: Mapping[str, str]) -> list[tuple[str, str]]:
     # Plain colours for each class: programs other than browsers know no variables.
     rules = [
-        f".paper{{fill:{palette['paper']}}}",
-        f"text{{fill:{palette['text']}}}",
-        f".muted,.idle text{{fill:{palette['muted']}}}",
-        f".label{{fill:{palette['muted']}}}",
-        f".box{{fill:{palette['box']};stroke:{palette['border']}}}",
-        f".line{{stroke:{palette['line']}}}",
-        f".head{{fill:{palette['line']}}}",
-        f".taken .line{{stroke:{palette['taken']}}}",
-        f".taken .head,.label-taken{{fill:{palette['taken']}}}",
-        f"text.halo{{fill:{palette['paper']};stroke:{palette['paper']}}}",
-        f".idle .stripe{{fill:{palette['border']}}}",
-        f".sign{{stroke:{palette['sign']}}}",
-        *(f".{kind} .stripe{{fill:{palette[kind]}}}" for kind in _KINDS),
-        *(
-            f".{status} .stripe,.{status} .status,.{status} .error,.{status} .disc{{fill:{palette[status]}}}"
-            f".{status} .box{{stroke:{palette[status]}}}"
-            for status in _STATUSES
-        ),
+        (".paper", f"fill:{palette['paper']}"),
+        ("text", f"fill:{palette['text']}"),
+        (".muted,.idle text,.label", f"fill:{palette['muted']}"),
+        (".box", f"fill:{palette['box']};stroke:{palette['border']}"),
+        (".line", f"stroke:{palette['line']}"),
+        (".head", f"fill:{palette['line']}"),
+        (".taken .line", f"stroke:{palette['taken']}"),
+        (".taken .head,.label-taken", f"fill:{palette['taken']}"),
+        ("text.halo", f"fill:{palette['paper']};stroke:{palette['paper']}"),
+        (".idle .stripe", f"fill:{palette['border']}"),
+        (".sign", f"stroke:{palette['sign']}"),
+        *((f".{kind} .stripe", f"fill:{palette[kind]}") for kind in _KINDS),
     ]
-    return "".join(f"{rule}\n" for rule in rules)
+    for status in _STATUSES:
+        parts = ",".join(f".{status} .{part}" for part in ("stripe", "status", "error", "disc"))
+        rules += [(parts, f"fill:{palette[status]}"), (f".{status} .box", f"stroke:{palette[status]}")]
+    return rules

@@ -12,11 +12,12 @@ _CORNER: Final = 8.0
 _NAMESPACE: Final = "http://www.w3.org/2000/svg"
 
 
-def document(size: Size, label: str, style: str) -> Element:
+def document(size: Size, css: str, label: str, style: str) -> Element:
     """Return an empty drawing.
 
     Args:
         size: Its own.
+        css: Its class.
         label: What it shows, for who cannot see it.
         style: Its style sheet.
     """
@@ -24,6 +25,7 @@ def document(size: Size, label: str, style: str) -> Element:
         "svg",
         {
             "xmlns": _NAMESPACE,
+            "class": css,
             "width": number(size.width),
             "height": number(size.height),
             "viewBox": f"0 0 {number(size.width)} {number(size.height)}",
@@ -101,6 +103,11 @@ def path(parent: Element, css: str, shape: str) -> None:
     SubElement(parent, "path", {"class": css, "d": shape})
 
 
+def straight(corners: Sequence[Point]) -> str:
+    """Return a path along corners."""
+    return f"M{'L'.join(map(_pair, corners))}"
+
+
 def rounded(corners: Sequence[Point]) -> str:
     """Return a path along corners, which are rounded."""
     parts = [f"M{_pair(corners[0])}"]
@@ -119,7 +126,7 @@ def arrow_head(corners: Sequence[Point], length: float, half: float) -> str:
     foot = _towards(tip, before, length)
     across = Point((tip.y - foot.y) / length * half, (foot.x - tip.x) / length * half)
     left, right = (Point(foot.x + sign * across.x, foot.y + sign * across.y) for sign in (1, -1))
-    return f"M{_pair(tip)}L{_pair(left)}L{_pair(right)}Z"
+    return f"{straight((tip, left, right))}Z"
 
 
 def number(value: float) -> str:

@@ -74,6 +74,11 @@ def instant(time: datetime) -> str:
     return f"{time.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
+def time_of_day(time: datetime) -> str:
+    """Return the time of an instant in UTC, to the second, without the day."""
+    return f"{time.astimezone(UTC):%H:%M:%S} UTC"
+
+
 def wrapped(text: str, font: Font, width: float, lines_max: int) -> list[str]:
     """Return a text in lines of a width, at least one, with an ellipsis where something is missing."""
     lines: list[str] = []

@@ -99,10 +99,14 @@ class Picture:
         (found,) = [each for each in self.connections if tooltip(each).startswith(f"{source}, output {output},")]
         return found
 
+    def group(self, css: str) -> ET.Element:
+        """Return the one group of a class."""
+        (found,) = [group for group in self.root.iter(f"{SVG}g") if css in classes(group)]
+        return found
+
     def heading(self) -> list[str]:
         """Return the lines of the heading."""
-        (found,) = [group for group in self.root.iter(f"{SVG}g") if "head-lines" in classes(group)]
-        return texts(found)
+        return texts(self.group("head-lines"))
 
 
 def texts(element: ET.Element) -> list[str]:

@@ -1,9 +1,11 @@
+import asyncio
 from pathlib import Path
 
 import pytest
 
 from tests.cli.conftest import APP, DATA, Runline, Spawn
 from tests.graph.pictures import Picture, classes, texts
+from tests.support.logs import new_location
 
 DATA_HERE = ("--data", "log")
 
@@ -111,3 +113,12 @@ def test_a_reader_that_goes_away_is_no_error(spawn: Spawn, run_id: str) -> None:
     assert process.stderr is not None
     assert process.stderr.read() == ""
     assert process.wait() == 0
+
+
+def test_a_run_on_kafka_is_drawn(runline: Runline, broker: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RUNLINE_DATA", str(asyncio.run(new_location(broker, 2))))
+    ran = runline("run", DATA / "greet.yaml", "--app", APP, "--set", "input.name=Ada", "--json")
+    assert ran.code == 0, ran.out
+    answer = runline("graph", ran.json["run"]["run_id"])
+    assert (answer.code, answer.err) == (0, "")
+    assert texts(Picture(answer.out).node("greet"))[2].startswith("Success ")

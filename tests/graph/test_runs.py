@@ -120,6 +120,13 @@ def test_the_heading_tells_how_the_run_stands() -> None:
     assert Picture(draw_run(LOOP, created, [])).heading()[-1] == "Created 2026-03-01 13:00:00 UTC"
 
 
+@pytest.mark.parametrize("status", list(RunStatus))
+def test_every_status_of_a_run_has_its_colour_and_its_sign(status: RunStatus) -> None:
+    heading = Picture(draw_run(LOOP, run_of(LOOP, status), [])).group("head-lines")
+    assert status.value in classes(heading)
+    assert len(list(heading.iter(f"{SVG}circle"))) == 1
+
+
 def test_the_heading_names_the_tags_of_a_run() -> None:
     heading = Picture(draw_run(LOOP, run_of(LOOP, tags=("a", "<b>")), [])).heading()
     assert heading[3] == "tags a, <b>"

@@ -140,8 +140,17 @@ def test_it_can_be_read_on_dark_too() -> None:
     style = Picture(draw_workflow(LOOP)).root.findtext(f"{SVG}style") or ""
     light, _, dark = style.partition("@media (prefers-color-scheme:dark)")
     for css in (".paper", "text", ".box", ".line", ".Failed .stripe"):
-        assert f"{css}{{" in light or f"{css}," in light
-        assert f"{css}{{" in dark or f"{css}," in dark
+        assert f".runline-graph {css}" in light
+        assert f".runline-graph {css}" in dark
+
+
+def test_its_rules_concern_nothing_else_in_a_page() -> None:
+    root = Picture(draw_workflow(LOOP)).root
+    assert root.get("class") == "runline-graph"
+    for line in (root.findtext(f"{SVG}style") or "").split("\n"):
+        selectors, brace, _ = line.partition("{")
+        if brace and not line.startswith("@media"):
+            assert all(selector.startswith(".runline-graph ") for selector in selectors.split(","))
 
 
 def test_the_same_workflow_is_the_same_bytes_in_another_process() -> None:
