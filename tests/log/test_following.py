@@ -13,6 +13,7 @@ from engine.limits import FOLLOW_SECONDS, FOLLOW_SHARE_MAX
 from engine.log.embedded import EmbeddedLog, EmbeddedReader, ReadOnlyLog, reading
 from engine.log.embedded.acknowledged import Promises, read_promises
 from engine.log.embedded.following import Following
+from engine.log.embedded.layout import RECORDS, place_key, record_key
 from engine.log.errors import LogReplacedError
 from engine.log.port import COMMANDS, EVENTS, Ends, LogRecord, Record
 from tests.log.beside import at_once
@@ -242,11 +243,10 @@ async def test_a_reader_goes_on_when_the_trouble_is_over(followed: Followed) -> 
 async def test_a_damaged_record_is_named_by_the_reader_that_comes_to_it(followed: Followed) -> None:
     reader = followed.log.reader(EVENTS, 0, 0)
     await reader.next()
-    store = followed.writer._opened.store
     await followed.writer.append(EVENTS, 0, record(1))
+    store, key = followed.writer._opened.store, record_key(place_key(EVENTS, 0), 1)
     batch = store.batch()
-    (row,) = store.scan("records", b"\x02\x00\x00\x00\x00" + (1).to_bytes(8, "big"), None, limit=1)
-    batch.put("records", row[0], row[1][:-1] + b"?")
+    batch.put(RECORDS, key, (store.get(RECORDS, key) or b"")[:-1] + b"?")
     store.write(batch)
     with pytest.raises(LogDamagedError, match=r"topic events, partition 0: .*offset 1"):
         await reader.next()
