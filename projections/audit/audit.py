@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 from engine.limits import AUDIT_SAVE_RECORDS
@@ -17,6 +18,7 @@ from projections.audit.reading import read_ahead, read_stretch
 from projections.audit.rejections import RejectionsAudit
 from projections.audit.rules import Rule
 from projections.audit.walk import Walk
+from projections.audit.wire import canonical
 from projections.audit.working import Working, cleared, opened
 
 
@@ -91,8 +93,9 @@ class Progress:
 
 
 async def log_identity(log: Log) -> str:
-    """Return an identity that a log has as long as its topics live."""
-    return ",".join([await log.topic_id(topic) for topic in (WORKFLOWS, COMMANDS, EVENTS, REJECTIONS)])
+    """Return an identity that a log has as long as its topics live: 32 hexadecimal digits over theirs."""
+    ids = [await log.topic_id(topic) for topic in (WORKFLOWS, COMMANDS, EVENTS, REJECTIONS)]
+    return sha256(canonical(ids)).hexdigest()[:32]
 
 
 async def still_there(log: Log, walk: Walk, progress: Progress) -> bool:

@@ -85,21 +85,22 @@ def print_audit(output: Output, audit: Audit, comparison: Comparison | None, vio
         offsets = f"{each.start} to {each.end - 1}" if each.end > each.start else "none"
         table.add_row(Text(f"{each.topic}/{each.partition}"), Text(offsets), Text(each.root.hex(), style="dim"))
     output.draw(table)
-    counts = [each.counts for each in audit.partitions if each.counts is not None]
+    found = [each.counts for each in audit.partitions if each.counts is not None]
+    commits, accepted = sum(each.commits for each in found), sum(each.accepted for each in found)
     output.line(
-        f"{sum(each.runs for each in counts)} runs, {sum(each.ended for each in counts)} of them ended; "
-        f"{sum(each.accepted for each in counts)} commits that count, with {sum(each.events for each in counts)} "
-        f"events, {sum(each.commits - each.accepted for each in counts)} that do not; "
-        f"{sum(each.fences for each in counts)} fences, {sum(each.checkpoints for each in counts)} checkpoints"
+        f"{_count(sum(each.runs for each in found), 'run')}, {sum(each.ended for each in found)} ended; "
+        f"{_count(accepted, 'commit')} with {_count(sum(each.events for each in found), 'event')}, "
+        f"{commits - accepted} more that do not count; {_count(sum(each.fences for each in found), 'fence')}, "
+        f"{_count(sum(each.checkpoints for each in found), 'checkpoint')}"
     )
     if comparison is not None:
-        output.line(f"{comparison.ranges} ranges compared with the roots written down earlier")
+        output.line(f"{_count(comparison.ranges, 'range')} compared with the roots written down earlier")
         for gone in comparison.gone:
             output.line(
                 f"gone: {gone.topic}/{gone.partition} offsets {gone.start} to {gone.end - 1}, as they should be"
             )
     records = sum(each.records for each in audit.partitions)
-    _print_violations(output, violations, f"no violations in {records} records")
+    _print_violations(output, violations, f"no violations in {_count(records, 'record')}")
 
 
 def bundle_json(audit: BundleAudit) -> Mapping[str, object]:
@@ -122,10 +123,12 @@ def print_bundle(output: Output, audit: BundleAudit) -> None:
     """Print the report of a bundle's audit for people."""
     bundle, counts = audit.bundle, audit.counts
     output.line(f"run {bundle.run} of {audit.workflow} version {audit.version}")
-    output.line(f"{audit.status or 'no status'} after {counts.accepted} commits with {counts.events} events")
+    output.line(
+        f"{audit.status or 'no status'} after {_count(counts.accepted, 'commit')} with {_count(counts.events, 'event')}"
+    )
     output.line(f"in partition {bundle.place.partition} with root {bundle.root.hex()}")
     violations = Violations(audit.violations, audit.violation_counts)
-    _print_violations(output, violations, f"no violations in {len(bundle.records)} records")
+    _print_violations(output, violations, f"no violations in {_count(len(bundle.records), 'record')}")
 
 
 def _print_violations(output: Output, violations: Violations, none: str) -> None:
@@ -137,7 +140,11 @@ def _print_violations(output: Output, violations: Violations, none: str) -> None
     if (more := violations.count - len(violations.shown)) > 0:
         output.line(f"and {more} more")
     rules = ", ".join(f"{rule} {count}" for rule, count in _by_rule(violations.counts))
-    output.line(f"{violations.count} violations: {rules}", "red")
+    output.line(f"{_count(violations.count, 'violation')}: {rules}", "red")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _by_rule(counts: Mapping[Rule, int]) -> Iterable[tuple[Rule, int]]:

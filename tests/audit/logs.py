@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -13,6 +14,7 @@ from engine.log.place import places
 from engine.log.port import COMMANDS, EVENTS, REJECTIONS, LogRecord, Record
 from projections.audit import Audit, Violation, audit_log
 from tests.simulation.log import SimulatedLog
+from tests.simulation.ports import SimulatedClock, SimulatedIds
 from tests.support.engines import until
 from tests.support.workflows import END, chain, code, edit
 
@@ -41,7 +43,10 @@ async def make_log(monkeypatch: pytest.MonkeyPatch, *, partitions: int = 2, runs
     """Return the log of two executors, one after the other: runs of all ends, open ones, refusals, checkpoints."""
     monkeypatch.setattr("engine.executor.checkpointer.CHECKPOINT_BYTES_MIN", 6_000)
     monkeypatch.setattr("engine.core.checkpoint.CHECKPOINT_PART_BYTES", 700)
-    log = SimulatedLog(partitions)
+    random = Random(1)
+    clock = SimulatedClock(random)
+    ids = SimulatedIds(random, clock)
+    log = SimulatedLog(partitions, clock.seconds)
     definitions = [
         chain(code("a", "work"), code("b", "work"), END, workflow_id="works"),
         chain(code("a", "work"), code("b", "fail"), END, workflow_id="fails"),
@@ -49,7 +54,7 @@ async def make_log(monkeypatch: pytest.MonkeyPatch, *, partitions: int = 2, runs
         chain(edit("a", set=[{"path": "x.y", "value": [1]}]), workflow_id="open-end"),
     ]
     for _ in range(2):
-        async with EngineService.open(log.client(), registry()) as engine:
+        async with EngineService.open(log.client(), registry(), clock=clock, ids=ids) as engine:
             for definition in definitions:
                 await engine.publish_workflow(definition)
             for number in range(runs):
