@@ -94,7 +94,9 @@ class ViewsDirectory:
         file = self.path / FILE
         try:
             text = file.read_bytes()
-        except FileNotFoundError:
+        except FileNotFoundError as error:
+            if any(_OURS.fullmatch(path.name) for path in self.path.glob(f"{_STORE}*")):
+                raise _damaged(f"expected a list of the views in {file}, but there is none.") from error
             return Listing()
         except OSError as error:
             raise StoreError(f"the views in {self.path} cannot be read: {error.strerror}.") from error
@@ -109,10 +111,7 @@ class ViewsDirectory:
                     hint="Use that version, or another directory: --views DIR.",
                 ) from error
             place = ".".join(map(str, first["loc"])) or "the document"
-            raise ViewsDamagedError(
-                f"expected a list of views in {file}, but at {place}: {first['msg']}.",
-                hint="Remove the directory, or use another one: --views DIR. Views can be made anew from the log.",
-            ) from error
+            raise _damaged(f"expected a list of the views in {file}, but at {place}: {first['msg']}.") from error
 
     def complete(self) -> Entry | None:
         """Return the newest store of exactly this set that may be asked, or None."""
@@ -218,6 +217,10 @@ class ViewsDirectory:
             for path in self.path.iterdir():
                 if _OURS.fullmatch(path.name) and path.name not in listed and path.is_dir() and not _in_use(path):
                     shutil.rmtree(path, ignore_errors=True)
+
+
+def _damaged(what: str) -> ViewsDamagedError:
+    return ViewsDamagedError(what, hint="Views can be made anew from the log: runline rebuild.")
 
 
 def _newest(entries: Iterator[Entry]) -> Entry | None:
