@@ -86,8 +86,9 @@ class Interruptible:
         self._loop.call_soon_threadsafe(self._task.cancel)
 
     def _end(self, number: int) -> NoReturn:
-        if sys.stdout.isatty():
-            os.write(sys.stdout.fileno(), _SHOW_CURSOR)
+        for stream in (sys.stdout, sys.stderr):
+            if stream.isatty():
+                os.write(stream.fileno(), _SHOW_CURSOR)
         if self.resume:
             os.write(_STDERR, f"Go on with: {self.resume}\n".encode(errors="backslashreplace"))
         os._exit(SIGNALLED + number)
