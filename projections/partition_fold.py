@@ -100,7 +100,7 @@ class PartitionFold:
             before = self.position.offset
             try:
                 await self._begin()
-                await self._catch_up()
+                await self._catch_up((await self._log.ends(self._topic, self._partition)).end)
                 await self._follow()
             except ClosedError:
                 return
@@ -118,6 +118,22 @@ class PartitionFold:
             )
             self._moved()
             await asyncio.sleep(delay)
+
+    async def fold_to(self, offset: int) -> None:
+        """Fold what is below an offset, and no more. What keeps it from that is raised, and nothing is tried again.
+
+        Args:
+            offset: An offset that the partition has reached.
+
+        Raises:
+            PartitionStoppedError: The partition cannot be folded so far.
+            LogError: The log cannot be read.
+            StoreError: The store cannot be used.
+            ClosedError: The log was closed.
+        """
+        await self._begin()
+        await self._catch_up(offset)
+        self._moved()
 
     async def _begin(self) -> None:
         """Make sure that the partition is the one that was folded, and fold up to the position without any rows."""
@@ -208,8 +224,8 @@ class PartitionFold:
             hint=_REBUILD,
         )
 
-    async def _catch_up(self) -> None:
-        """Fold what is there, as fast as it can be read; perhaps in another thread, while this one waits."""
+    async def _catch_up(self, end: int) -> None:
+        """Fold what is below an offset, as fast as it can be read; perhaps in another thread, while this one waits."""
         self.trouble = ""
         loop = asyncio.get_running_loop()
         batch: list[LogRecord] = []
@@ -222,7 +238,6 @@ class PartitionFold:
                 self._fold(full)
                 loop.call_soon_threadsafe(self._moved)
 
-        end = (await self._log.ends(self._topic, self._partition)).end
         await self._log.scan(self._topic, self._partition, self.position.offset, end, take)
         if batch:
             self._fold(batch)

@@ -92,7 +92,7 @@ async def test_runs_are_chosen_by_the_time_they_were_created_and_looked_at_to_th
 
 
 async def test_no_more_of_the_log_is_read_than_the_times_need(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("projections.decisions.replay._STRETCH_RECORDS", 100)
+    monkeypatch.setattr("projections.commit_reader._STRETCH_RECORDS", 100)
     monkeypatch.setattr("engine.executor.checkpointer.CHECKPOINT_BYTES_MIN", 5_000)
     clock = Hours()
     log = CountingLog(1, clock.seconds)
@@ -135,7 +135,7 @@ async def test_single_runs_are_looked_at_and_unknown_ones_are_named(*, shared: b
 
 
 async def test_the_steps_that_are_told_are_the_records_that_were_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("projections.decisions.replay._STRETCH_RECORDS", 300)
+    monkeypatch.setattr("projections.commit_reader._STRETCH_RECORDS", 300)
     log, clock = SimulatedLog(), QuickClock()
     async with opened(log, clock) as service:
         await service.publish_workflow(chain(code("a", "add"), END))
