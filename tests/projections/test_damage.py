@@ -20,6 +20,8 @@ from tests.simulation.log import SimulatedLog
 
 SEEDS = 12
 COPIES_MAX = 50
+MEMORY_BYTES = 150 * 1024
+"""Much smaller than in use, so that a store goes to tables often, one family before the others."""
 Damage = Callable[[Path, random.Random], object]
 
 
@@ -137,14 +139,13 @@ async def make_views(log: SimulatedLog, path: Path) -> Rows:
     """Make a store most of which stands in tables, as in one that has grown, left as by a kill; return its rows."""
     work = path.with_name("work")
     with pytest.MonkeyPatch.context() as small:
-        small.setattr(rocks, "STORE_MEMORY_BYTES", 64 * 1024)
-        small.setattr(rocks, "STORE_WAL_BYTES", 64 * 1024)
+        small.setattr(rocks, "STORE_MEMORY_BYTES", MEMORY_BYTES)
         small_batches(small, 5)
         await fold(log, work)
-    await make_runs(log, 10)
-    async with folded(log, work) as projector:
-        rows = dump(projector.store)
-        copy_while_open(work, path, rows)
+        await make_runs(log, 40)
+        async with folded(log, work) as projector:
+            rows = dump(projector.store)
+            copy_while_open(work, path, rows)
     assert len(files_of(path, "*.sst")) > 5
     assert any(file.stat().st_size for file in files_of(path, "*.log"))
     return rows
