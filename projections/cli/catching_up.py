@@ -12,6 +12,8 @@ from projections.projector import Projector
 
 _MOMENT_SECONDS: Final = 0.5
 """Catching up that takes no longer is not worth a word."""
+_STORE_SECONDS: Final = 2.0
+"""How long the store may be unusable: a damaged one is made anew at once, a full one stays full."""
 
 
 class FoldingStuckError(ViewsError):
@@ -58,12 +60,10 @@ class _Shown:
 
     def moved(self) -> None:
         done, total = self._projector.progress
+        patience = VIEWS_FRESH_SECONDS if self._projector.positions else _STORE_SECONDS
         if done > self._done:
             self._done, self._since = done, time.monotonic()
-        elif self._projector.trouble and (
-            not self._projector.positions or time.monotonic() - self._since > VIEWS_FRESH_SECONDS
-        ):
-            # Without positions the store is lost: nothing but space on the disk brings it back.
+        elif self._projector.trouble and time.monotonic() - self._since > patience:
             raise FoldingStuckError(f"the views cannot be made fresh: {self._projector.trouble}")
         if self.work is not None:
             self.work.total = total

@@ -37,7 +37,7 @@ def show(
     /,
     *,
     at: str | None = None,
-    diff: tuple[str, str] | None = None,
+    diff: Annotated[tuple[str, str] | None, Parameter(negative="")] = None,
     events: Annotated[bool, Parameter(negative="", show_default=False)] = False,
     options: ViewsOptions = VIEWS_OPTIONS,
 ) -> int:

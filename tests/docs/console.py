@@ -1,7 +1,7 @@
 """Console sessions in the documentation: the commands are run, and what they print is compared.
 
-In what is shown, a line `...` stands for any lines and `...` in a line for any text. Run ids, times, durations, bars
-and numbers of processes differ from run to run; a run id stands for the same run wherever it is shown.
+In what is shown, a line `...` stands for any lines and `...` in a line for any text. Run ids, commit ids, times,
+durations, bars and numbers of processes differ from run to run; an id stands for the same one wherever it is shown.
 """
 
 import os
@@ -22,9 +22,13 @@ DEADLINE_SECONDS = 60
 """Far more than any command takes."""
 
 _RUN_ID = "[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}"
+_COMMIT = "[0-9a-f]{12}"
 _DIFFERING = {
-    _RUN_ID: "run",
-    r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(?:,\d+|\.\d+\+\d\d:\d\d)?": r"\\d{4}-\\d\\d-\\d\\d[ T][\\d:]{8}[.,\\d+:]*",
+    _RUN_ID: _RUN_ID,
+    rf"\b{_COMMIT}(?=\.\d)": _COMMIT,
+    r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(?:,\d+|\.\d+\+\d\d:\d\d|\.\d+Z)?": (
+        r"\\d{4}-\\d\\d-\\d\\d[ T][\\d:]{8}[.,\\d+:]*Z?"
+    ),
     r"\d+(?:\.\d)? m?s\b": r"\\d+(?:\\.\\d)? m?s",
     r"[▏▎▍▌▋▊▉█▐▕ ]*[▏▎▍▌▋▊▉█▐▕][▏▎▍▌▋▊▉█▐▕ ]*": r"[▏▎▍▌▋▊▉█▐▕ ]+",
     r"python: \d+\.\d+\.\d+": r"python: \\d+\\.\\d+\\.\\d+",
@@ -33,6 +37,7 @@ _DIFFERING = {
     r"\d+ records": r"\\d+ records",
     r"process \d+": r"process \\d+",
 }
+_IDS = (_RUN_ID, _COMMIT)
 _PIECE = re.compile("|".join(f"({pattern})" for pattern in (*_DIFFERING, r" {2,}", r"\.\.\.")))
 
 
@@ -87,7 +92,7 @@ class Session:
     def __init__(self, directory: Path, programs: Path, places: Mapping[str, str] | None = None) -> None:
         self._directory = directory
         self._places = dict(places or {})
-        self._runs: dict[str, str] = {}
+        self._ids: dict[str, str] = {}
         self._code = 0
         for name, command in (("runline", f'{sys.executable}" -m "engine.cli'), ("python", sys.executable)):
             program = programs / name
@@ -101,6 +106,7 @@ class Session:
             "PYTHONUTF8": "1",
             "LC_ALL": "C.UTF-8",
             "COLUMNS": "120",
+            "XDG_CACHE_HOME": str(programs),
         }
 
     def check(self, step: Step) -> None:
@@ -148,7 +154,7 @@ class Session:
 
     def _command(self, step: Step) -> str:
         command = step.command.replace("$?", str(self._code))
-        for shown, actual in {**self._runs, **self._places}.items():
+        for shown, actual in {**self._ids, **self._places}.items():
             command = command.replace(shown, actual)
         return command
 
@@ -158,7 +164,7 @@ class Session:
         self.compare(step, "".join(f"{line.rstrip()}\n" for line in printed.splitlines()))
 
     def compare(self, step: Step, printed: str) -> None:
-        """Compare what was printed with what is shown, and learn which run is which."""
+        """Compare what was printed with what is shown, and learn which run and commit is which."""
         new: dict[str, str] = {}
         pattern = "".join(self._pattern(line, new) for line in step.shown)
         found = re.fullmatch(pattern, printed)
@@ -166,7 +172,7 @@ class Session:
             f"line {step.line}: $ {step.command}\n"
             f"the page shows:\n{chr(10).join(step.shown)}\nbut it prints:\n{printed}\n(pattern: {pattern})"
         )
-        self._runs |= {shown: found[group] for shown, group in new.items()}
+        self._ids |= {shown: found[group] for shown, group in new.items()}
 
     def _pattern(self, line: str, new: dict[str, str]) -> str:
         """Return the pattern of one shown line."""
@@ -186,11 +192,11 @@ class Session:
         if not text.strip():
             return " +"
         pattern = list(_DIFFERING.values())[(piece.lastindex or 1) - 1].replace("\\\\", "\\")
-        if pattern != "run":
+        if pattern not in _IDS:
             return pattern
-        if text in self._runs:
-            return self._runs[text]
+        if text in self._ids:
+            return self._ids[text]
         if text in new:
             return f"(?P={new[text]})"
-        new[text] = f"run{len(new)}"
-        return f"(?P<{new[text]}>{_RUN_ID})"
+        new[text] = f"id{len(new)}"
+        return f"(?P<{new[text]}>{pattern})"

@@ -7,6 +7,7 @@ from typing import NamedTuple
 ROOT = Path(__file__).parents[2]
 WORKFLOWS = ROOT / "docs" / "workflows.md"
 COMMAND_LINE = ROOT / "docs" / "command-line.md"
+VIEWS = ROOT / "docs" / "views.md"
 KAFKA = ROOT / "docs" / "kafka.md"
 README = ROOT / "README.md"
 
@@ -50,7 +51,7 @@ def marked(page: Path, mark: str) -> str:
 
 def write_files(directory: Path) -> None:
     """Write the files that the pages show, under the names that they are marked with."""
-    for page in (WORKFLOWS, COMMAND_LINE):
+    for page in (WORKFLOWS, COMMAND_LINE, VIEWS):
         for block in blocks(page, "yaml", "python"):
             if block.mark.startswith("file: "):
                 (directory / block.mark.removeprefix("file: ")).write_text(block.text, encoding="utf-8")

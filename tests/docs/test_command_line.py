@@ -22,7 +22,7 @@ from engine.log.embedded import EmbeddedLog
 from engine.run import Run, RunError, Trace
 from engine.settings import Settings
 from tests.docs.console import Session, Step, ending, steps
-from tests.docs.pages import COMMAND_LINE, KAFKA, ROOT, blocks, marked, table, words, write_files
+from tests.docs.pages import COMMAND_LINE, KAFKA, ROOT, VIEWS, blocks, marked, table, words, write_files
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def test_every_command_shown_prints_what_is_shown(session: Session) -> None:
 
 
 def test_every_command_is_shown_at_work() -> None:
-    shown = "\n".join(block.text for page in (COMMAND_LINE, KAFKA) for block in blocks(page, "console"))
+    shown = "\n".join(block.text for page in (COMMAND_LINE, KAFKA, VIEWS) for block in blocks(page, "console"))
     for command in commands():
         assert f"runline {command}" in shown
 
@@ -113,7 +113,7 @@ def test_the_table_of_settings_has_every_setting_and_its_default() -> None:
     for (_, argument, variable, given), (name, field) in zip(rows, Settings.model_fields.items(), strict=True):
         assert argument == f"`--{name.replace('_', '-')}`"
         assert variable == f"`RUNLINE_{name.upper()}{'_...' if name == 'kafka' else ''}`"
-        default = field.get_default(call_default_factory=True)
+        default = field.get_default(call_default_factory=True, validated_data={"data": Path("data")})
         assert given.strip("`") == ("none" if default in (None, {}) else str(default))
 
 
@@ -178,13 +178,23 @@ def test_the_keys_of_every_document_are_those_shown(
         "`publish`": [published],
         "`create`": [created],
         "`cancel`": [call("cancel", str(call("create", "order")["run_id"]))],
-        "`runs`": [call("runs")],
+        "`show --at`": [at := call("show", run_id, "--at", "start")],
+        "`show --diff`": [diff := call("show", run_id, "--diff", "start", "end")],
+        "`show --events`": [events := call("show", run_id, "--events")],
+        "`runs`": [runs := call("runs")],
+        "`work`": [call("create", "order") and (open_work := call("work"))],
+        "`projections status`": [status := call("projections", "status")],
+        "`projections run`, when it has stopped": [stopped("projections", "run", words="Folding")],
+        "`rebuild`": [call("rebuild")],
         "`graph`": [call("graph", "order"), call("graph", run_id)],
+        "`audit`": [audited := call("audit")],
+        "`audit BUNDLE`": [call("export", run_id) and call("audit", f"{run_id}.runline.json")],
+        "`export`": [call("export", run_id, "--output", "again.json")],
         "`validate`": [call("validate", "order.yaml"), (wrong := call("validate", "wrong.yaml"))],
         "`doctor`": [doctor := call("doctor")],
         "`config`": [config := call("config")],
         "`topics plan`, `topics apply`": [plan := call("topics", "plan", "--data", f"kafka://{broker}/not-there")],
-        "`executor`, when it has stopped": [stopped_executor(*app)],
+        "`executor`, when it has stopped": [stopped("executor", *app, words="Opening")],
         "`broker up`": [address_of(broker, capsys)],
         "every command that goes wrong": [error := call("show", "0")],
     }
@@ -192,8 +202,16 @@ def test_the_keys_of_every_document_are_those_shown(
     for command, found in documents.items():
         for document in found:
             assert list(document) == rows[command], command
+    assert keys(runs["runs"]) == keys_shown("one of `runs`, where `runs` lists them")
+    assert keys(open_work["work"]) == keys_shown("one of `work`")
+    assert keys(runs["views"]) == keys_shown("`views`")
+    assert keys(status["partitions"]) == keys_shown("one of `partitions`")
+    assert keys(at["as_of"]) == keys(diff["from"]) == keys(diff["to"]) == keys_shown("`as_of`, `from` and `to`")
+    assert keys(diff["changes"]) == keys_shown("one of `changes`")
+    assert keys(events["events"]) == keys_shown("one of `events`")
     assert keys(wrong["findings"]) == keys_shown("one of `findings`")
     assert keys(doctor["checks"]) == keys_shown("one of `checks`")
+    assert keys(audited["violations"]) == keys_shown("`violations`")
     assert keys(waited["left"]) == keys_shown("one of `left`")
     assert keys(plan["steps"]) == keys_shown("one of `steps`")
     assert keys(error["error"]) == keys_shown("`error`")
@@ -209,10 +227,10 @@ def address_of(bootstrap: str, capsys: pytest.CaptureFixture[str]) -> dict[str, 
     return document
 
 
-def stopped_executor(*words: str) -> dict[str, object]:
-    """Run an executor until it works, stop it, and return the document that it printed."""
+def stopped(*command: str, words: str) -> dict[str, object]:
+    """Run a command until it logs these words, stop it, and return the document that it printed."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "engine.cli", "executor", *words, "--json"],
+        [sys.executable, "-m", "engine.cli", *command, "--json"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -221,7 +239,7 @@ def stopped_executor(*words: str) -> dict[str, object]:
     with process, ending(process):
         assert process.stdout is not None
         assert process.stderr is not None
-        assert "Opening" in process.stderr.readline()
+        assert words in process.stderr.readline()
         process.terminate()
         document: dict[str, object] = orjson.loads(process.stdout.read())
     return document
