@@ -2,16 +2,14 @@
 
 import asyncio
 from collections.abc import Coroutine, Iterator
-from typing import TYPE_CHECKING
 
 from engine.core.checkpoint import part_values
 from engine.core.records import NO_CHECKPOINT, PART_KEY, PartHeading, part_record
 from engine.executor.beginning import Beginning
+from engine.executor.intake import Intake
+from engine.executor.settings import Settings
 from engine.limits import CHECKPOINT_BYTES_MIN, CHECKPOINT_COMMANDS, CHECKPOINT_GROWTH
 from engine.log.port import EVENTS, LogRecord
-
-if TYPE_CHECKING:
-    from engine.executor.term import Settings
 
 
 class Checkpointer:
@@ -23,7 +21,7 @@ class Checkpointer:
         beginning: What the owner began from; its view goes on with the owner.
     """
 
-    def __init__(self, number: int, settings: "Settings", beginning: Beginning) -> None:
+    def __init__(self, number: int, settings: Settings, beginning: Beginning) -> None:
         self._number = number
         self._settings = settings
         self._view = beginning.view
@@ -56,18 +54,17 @@ class Checkpointer:
             or commands - self._commands_at_last >= CHECKPOINT_COMMANDS
         )
 
-    def write(self, epoch: str, read: int, commands: int, clock: int) -> Coroutine[None, None, None]:
+    def write(self, epoch: str, intake: Intake) -> Coroutine[None, None, None]:
         """Take the state of this instant, at once; the coroutine writes it into the log.
 
         Args:
             epoch: The owner's epoch.
-            read: The offset of the next command to read.
-            commands: C of the checkpoint.
-            clock: T of the checkpoint, in milliseconds.
+            intake: What is read and decided of the commands.
         """
         self._writing = True
         self._bytes_since = 0
-        self._commands_at_last = read
+        self._commands_at_last = intake.position
+        commands, clock = intake.decided, intake.decided_clock
         view = self._view
         # States are values, so holding them is enough: what happens from now on changes others.
         values = part_values(dict(view.runs), dict(view.ended), commands=commands, clock=clock)

@@ -11,7 +11,7 @@ from engine.errors import RunlineError
 from engine.executor.attempts import Attempts
 from engine.executor.listener import Listener
 from engine.executor.partition import Partition
-from engine.executor.term import Settings
+from engine.executor.settings import Settings
 from engine.executor.traffic import Traffic
 from engine.limits import DRAIN_SECONDS, NODES_RUNNING_MAX, REVOKE_SECONDS
 from engine.log.partitioner import partition_of

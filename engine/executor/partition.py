@@ -6,7 +6,8 @@ from collections.abc import Awaitable, Callable
 from engine.core.decide import Outcome
 from engine.core.view import View
 from engine.errors import RunlineError
-from engine.executor.term import ReplacedError, Settings, Term
+from engine.executor.settings import Settings
+from engine.executor.term import ReplacedError, Term
 from engine.limits import (
     FENCE_RETRY_SECONDS_MAX,
     FENCE_RETRY_SECONDS_MIN,

@@ -2,10 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Sequence
-from typing import Final, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Final
 
-from engine.catalogue import Catalogue
 from engine.core.commands import Command, CreateRun, StartRun, decode
 from engine.core.decide import Asked, Decision, GoOn, Input, Lost, Outcome, Refused, asked_again, decide
 from engine.core.plan import Plan
@@ -19,33 +18,18 @@ from engine.core.records import (
 from engine.core.rejection import RUN_ENDED, RUN_UNREADABLE, WRONG_PARTITION, Rejection
 from engine.core.state import GENESIS, RunState
 from engine.core.view import Accepted
-from engine.executor.attempts import Attempts
 from engine.executor.batches import batches
 from engine.executor.beginning import Beginning, begin
 from engine.executor.checkpointer import Checkpointer
-from engine.executor.listener import Listener
+from engine.executor.intake import Intake
 from engine.executor.rejected import rejection_record
-from engine.executor.traffic import Traffic
+from engine.executor.settings import Settings
+from engine.executor.tasks import Tasks
 from engine.history import read_history
 from engine.log.partitioner import partition_of
-from engine.log.port import COMMANDS, EVENTS, REJECTIONS, Log, LogRecord, Record
-from engine.ports import Clock, Ids
+from engine.log.port import COMMANDS, EVENTS, REJECTIONS, LogRecord, Record
 
 _LOGGER = logging.getLogger("runline.executor")
-
-
-class Settings(NamedTuple):
-    """What the owners of an executor's partitions have in common."""
-
-    executor: str
-    source: str
-    log: Log
-    catalogue: Catalogue
-    attempts: Attempts
-    clock: Clock
-    ids: Ids
-    listener: Listener
-    traffic: Traffic
 
 
 class ReplacedError(Exception):
@@ -78,15 +62,12 @@ class Term:
         self._inbox: dict[str, list[Input]] = {}
         self._due: dict[str, None] = {}
         self._pending: dict[str, _Proposal] = {}
-        self._undecided: dict[int, int] = {}
-        self._commands = 0
-        self._clock = -1
+        self._intake = Intake()
         self._checkpointer = Checkpointer(number, settings, beginning)
         self._events = self._log.reader(EVENTS, number, beginning.view.position)
         self._draining: asyncio.Future[None] | None = None
         self.productive = False
-        self._broken: asyncio.Future[None] = self._loop.create_future()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = Tasks()
 
     @classmethod
     async def take(cls, number: int, settings: Settings, concluded: Callable[[str, Outcome], None]) -> "Term":
@@ -123,13 +104,12 @@ class Term:
             raise ReplacedError
         # Only now: what was published, decided and forgotten before the fence is known, and nothing can be added there.
         await settings.catalogue.refresh()
-        self._commands = self.view.commands
-        self._clock = self.view.clock
+        self._intake = Intake(self.view.commands, self.view.clock)
 
     @property
     def decided(self) -> int:
         """C: the offset of `commands` below which everything is decided."""
-        return next(iter(self._undecided), self._commands)
+        return self._intake.decided
 
     async def work(self) -> None:
         """Decide, append, read back and act until something breaks.
@@ -142,20 +122,15 @@ class Term:
         for state in list(self.view.runs.values()):
             self._resume(state)
         for work in (self._read_events(), self._read_commands()):
-            self._spawn(work)
-        await self._broken
+            self._tasks.spawn(work)
+        await self._tasks.broken
 
     def close(self) -> None:
         """Stop reading and deciding; attempts go on, the next term may still hold them."""
         self._events.close()
         self._settings.traffic.proposals -= sum(record is not None for record, _ in self._pending.values())
         self._pending.clear()
-        if self._broken.done():
-            self._broken.exception()
-        else:
-            self._broken.cancel()
-        for task in self._tasks:
-            task.cancel()
+        self._tasks.cancel()
 
     def deliver(self, run_id: str, given: Input) -> None:
         """Take an input for a run; it is decided soon, unless a proposal about the run is on its way."""
@@ -181,11 +156,8 @@ class Term:
                 if self.view.epoch != self._epoch:
                     raise ReplacedError
                 self._decide_due()
-            if self._checkpointer.due(self._commands):
-                # C: everything below the first command that is not decided yet; T: the clock below it.
-                commands = self.decided
-                clock = self._undecided.get(commands, self._clock)
-                self._spawn(self._checkpointer.write(self._epoch, self._commands, commands, clock))
+            if self._checkpointer.due(self._intake.position):
+                self._tasks.spawn(self._checkpointer.write(self._epoch, self._intake))
 
     def _fold(self, record: LogRecord) -> Accepted | None:
         sent, _ = self._pending.get(record.key, _REJECTION)
@@ -212,7 +184,7 @@ class Term:
         """The commands of a proposal are decided now; refusals that the run recorded are repeated on `rejections`."""
         asked = {given.offset: given for given in inputs if isinstance(given, Asked)}
         for offset in asked:
-            self._undecided.pop(offset, None)
+            self._intake.settle(offset)
         if asked:
             for event in accepted.value["events"]:
                 if event["type"] == "command.refused":
@@ -220,7 +192,7 @@ class Term:
                     record = self._rejection(
                         refused.offset, refused.command.run, refused.value, rejection, event["command"]
                     )
-                    self._log.send(REJECTIONS, 0, record, self._fail)
+                    self._log.send(REJECTIONS, 0, record, self._tasks.fail)
 
     def _act(self, accepted: Accepted) -> None:
         """Do what an accepted commit asks for: start attempts, forget finished ones, go on."""
@@ -244,13 +216,11 @@ class Term:
                 self._attempts.start(self._number, state, trace, plan.nodes[trace.node], self._concluded)
 
     async def _read_commands(self) -> None:
-        reader = self._log.reader(COMMANDS, self._number, self._commands)
+        reader = self._log.reader(COMMANDS, self._number, self._intake.position)
         try:
             while True:
                 for record in await reader.next():
-                    self._commands = record.offset + 1
-                    self._undecided[record.offset] = self._clock
-                    self._clock = max(self._clock, record.timestamp)
+                    self._intake.take(record)
                     await self._ask(record)
         finally:
             reader.close()
@@ -259,24 +229,24 @@ class Term:
         """Hand a command on to its run, unless it can be answered at once."""
         command = decode(record.value)
         if isinstance(command, Rejection):
-            self._spawn(self._reject(record.offset, record.key, record.value, command, None))
+            self._tasks.spawn(self._reject(record.offset, record.key, record.value, command, None))
             return
         run_id = command.run
         if partition_of(run_id, self._log.partitions) != self._number:
-            self._spawn(self._forward(record, command))
+            self._tasks.spawn(self._forward(record, command))
             return
         state = self.view.runs.get(run_id)
         if state is None and run_id in self.view.unreadable:
             reason = f"expected a run that this version can read, but {self.view.unreadable[run_id]}"
             rejection = Rejection(RUN_UNREADABLE, reason)
-            self._spawn(self._reject(record.offset, run_id, record.value, rejection, command))
+            self._tasks.spawn(self._reject(record.offset, run_id, record.value, rejection, command))
             return
         await self._know(command)
         decided = self.view.ended.get(run_id, -1) if state is None else state.decided
         if record.offset <= decided:
-            del self._undecided[record.offset]
+            self._intake.settle(record.offset)
             return
-        self.deliver(run_id, Asked(command, record.value, record.offset, self._clock))
+        self.deliver(run_id, Asked(command, record.value, record.offset, self._intake.clock))
 
     async def _forward(self, record: LogRecord, command: Command) -> None:
         """Send a command that came to the wrong partition to the right one, once."""
@@ -287,7 +257,7 @@ class Term:
         headers = {**record.headers, "forwarded": f"{self._number}/{record.offset}"}
         right = partition_of(command.run, self._log.partitions)
         await self._log.append(COMMANDS, right, Record(command.run, record.value, headers))
-        self._undecided.pop(record.offset, None)
+        self._intake.settle(record.offset)
 
     # Deciding.
 
@@ -315,11 +285,11 @@ class Term:
                 await catalogue.refresh()
 
     def _decide_soon(self) -> None:
-        if not self._broken.done():
+        if not self._tasks.broken.done():
             try:
                 self._decide_due()
             except Exception as error:  # noqa: BLE001 - nobody else hears of it, and the term must not go on
-                self._fail(error)
+                self._tasks.fail(error)
 
     def _decide_due(self) -> None:
         """Decide about the runs that got inputs and have no proposal on its way."""
@@ -346,7 +316,7 @@ class Term:
         plan = self._plan_for(inputs) if state is None else self._plan(state)
         if plan is None and state is not None:
             self._inbox[run_id] = inputs
-            self._spawn(self._learn(state))
+            self._tasks.spawn(self._learn(state))
             return None
         decision = decide(state, inputs, plan, run_id=run_id, time=time, executor=self._executor)
         for asked in decision.recognised:
@@ -375,7 +345,7 @@ class Term:
             heading=self._heading(run_id, state, inputs),
         )
         traffic = self._settings.traffic
-        self._log.send(EVENTS, self._number, record, self._fail, patient=traffic.dense)
+        self._log.send(EVENTS, self._number, record, self._tasks.fail, patient=traffic.dense)
         traffic.proposals += 1
         self._pending[run_id] = (record, inputs)
 
@@ -391,7 +361,7 @@ class Term:
             self._decide_due()
 
     def _recognise(self, asked: Asked) -> None:
-        self._undecided.pop(asked.offset, None)
+        self._intake.settle(asked.offset)
         self._listener.recognised(asked.command)
 
     def _plan(self, state: RunState) -> Plan | None:
@@ -424,7 +394,7 @@ class Term:
                 self._inbox[run_id] = left
             if isinstance(given.command, CreateRun | StartRun):
                 self._pending[run_id] = _REJECTION
-                self._spawn(self._answer_again(given, given.command))
+                self._tasks.spawn(self._answer_again(given, given.command))
             else:
                 reason = f"expected a run that goes on, but {run_id} has ended"
                 self._refuse(run_id, Refused(given, Rejection(RUN_ENDED, reason)))
@@ -444,7 +414,9 @@ class Term:
         """Put a refusal on the log; until that is acknowledged nothing else is decided about the run."""
         asked = refused.asked
         self._pending[run_id] = _REJECTION
-        self._spawn(self._reject(asked.offset, run_id, asked.value, refused.rejection, asked.command, blocks=True))
+        self._tasks.spawn(
+            self._reject(asked.offset, run_id, asked.value, refused.rejection, asked.command, blocks=True)
+        )
 
     async def _reject(
         self,
@@ -458,7 +430,7 @@ class Term:
     ) -> None:
         identity = None if command is None else command.id
         await self._log.append(REJECTIONS, 0, self._rejection(offset, key, value, rejection, identity))
-        self._undecided.pop(offset, None)
+        self._intake.settle(offset)
         if command is not None:
             self._listener.rejected(command, rejection)
         if blocks:
@@ -489,22 +461,7 @@ class Term:
         """Take no more inputs, and wait until what was sent has been read back."""
         self._draining = self._loop.create_future()
         if self._awaits_commits():
-            await asyncio.wait((self._draining, self._broken), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((self._draining, self._tasks.broken), return_when=asyncio.FIRST_COMPLETED)
 
     def _awaits_commits(self) -> bool:
         return any(record is not None for record, _ in self._pending.values())
-
-    def _spawn(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._done)
-        return task
-
-    def _done(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self._fail(error)
-
-    def _fail(self, error: BaseException) -> None:
-        if not self._broken.done():
-            self._broken.set_exception(error)

@@ -526,7 +526,7 @@ async def test_commands_below_the_checkpoint_read_during_a_takeover_are_not_deci
         assert [record.headers.get("types") for record in written if record.key == run.run_id] == []
         term = executor_of(second)._partitions[0]._term
         assert term is not None
-        assert (term._pending, term._undecided) == ({}, {})
+        assert (term._pending, len(term._intake)) == ({}, 0)
 
 
 async def test_a_run_of_a_version_published_during_a_takeover_goes_on() -> None:

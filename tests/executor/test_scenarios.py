@@ -79,7 +79,7 @@ def term_of(service: EngineService) -> Term:
 def idle(service: EngineService) -> bool:
     """Return whether the engine holds nothing for anybody."""
     term = term_of(service)
-    held = (term._inbox, term._pending, term._undecided)
+    held = (term._inbox, term._pending, term._intake)
     return not any(held) and len(executor_of(service)._attempts) == 0 and len(service._waiters) == 0
 
 

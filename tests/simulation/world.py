@@ -108,7 +108,7 @@ class Host:
         for partition in executor._partitions.values():
             term = partition._term
             assert term is not None
-            found |= {"inbox": len(term._inbox), "pending": len(term._pending), "undecided": len(term._undecided)}
+            found |= {"inbox": len(term._inbox), "pending": len(term._pending), "undecided": len(term._intake)}
         dead = sum(task.done() for task in executor._tasks.values())
         return [f"{self.name} holds {count} {what}" for what, count in (found | {"dead tasks": dead}).items() if count]
 
