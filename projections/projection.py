@@ -59,10 +59,14 @@ class Rows:
         self._batch = batch
         self._turn = turn
         self._families = {family: family_name(projection.name, family) for family in projection.families}
+        self._changes: list[tuple[str, bytes, bytes | None]] = []
         self._changed: dict[tuple[str, bytes], bytes | None] = {}
 
     def get(self, family: str, key: bytes) -> bytes | None:
         """Return a row as it is with all changes until now, also those of this batch, or None."""
+        # Looked at only here: most projections read nothing, and change many rows.
+        self._changed.update(((changed, row), value) for changed, row, value in self._changes)
+        self._changes.clear()
         if (family, key) in self._changed:
             return self._changed[family, key]
         self._turn.take()
@@ -71,12 +75,12 @@ class Rows:
     def put(self, family: str, key: bytes, value: bytes) -> None:
         """Set a row."""
         self._batch.put(self._families[family], key, value)
-        self._changed[family, key] = value
+        self._changes.append((family, key, value))
 
     def delete(self, family: str, key: bytes) -> None:
         """Remove a row; it need not be there."""
         self._batch.delete(self._families[family], key)
-        self._changed[family, key] = None
+        self._changes.append((family, key, None))
 
 
 class Turn:
