@@ -1,10 +1,8 @@
 """`audit` and `export`: verify a log or a bundle, and make the bundle of a run."""
 
-import hashlib
 import os
 import shlex
-import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Final
@@ -19,6 +17,7 @@ from engine.cli.long_work import long_work
 from engine.cli.options import READING_OPTIONS, ReadingOptions
 from engine.cli.output import Output
 from engine.cli.reading import open_reading
+from engine.cli.working_directory import working_directory
 from engine.errors import RunIdInvalidError, RunlineError
 from projections.audit.audit import Progress, audit_log, log_identity
 from projections.audit.bundle import read_bundle
@@ -66,30 +65,9 @@ def audit(
     known = None if against is None else Roots.read(against)
     if bundle is not None:
         return _audit_bundle(output, bundle, known)
-    settings = options.load().settings
-    files = [
-        (name, path) for name, path in (("roots", roots), ("against", against), ("work", work)) if path is not None
-    ]
-    resume = (
-        f"runline audit{''.join(f' --{name} {shlex.quote(str(path))}' for name, path in files)}{options.repeated()}"
+    return _audit_log(
+        output, options, roots=roots, known=known, named={"roots": roots, "against": against, "work": work}
     )
-    interruptible = Interruptible()
-    interruptible.begun = _KEPT
-
-    async def verify() -> int:
-        async with open_reading(settings) as log:
-            directory = work or _directory("audit", await log_identity(log))
-            with _shown(output, "auditing", resume) as progress:
-                found = await audit_log(log, directory, progress)
-            comparison = None if known is None else await compare(known, found, log)
-        violations = violations_of(found, comparison)
-        if roots is not None:
-            _write(roots, orjson.dumps(Roots.of(found).json(), option=orjson.OPT_INDENT_2))
-        output.document({"log": str(settings.data), **audit_json(found, comparison, violations)})
-        print_audit(output, found, comparison, violations)
-        return _VIOLATED if violations.count else SUCCESS
-
-    return interruptible.run(verify())
 
 
 def export(
@@ -113,15 +91,14 @@ def export(
     target = to or Path(f"{run_id}.runline.json")
     _require_new(target, "--output")
     settings = options.load().settings
-    files = [(name, path) for name, path in (("output", to), ("work", work)) if path is not None]
-    words = "".join(f" --{name} {shlex.quote(str(path))}" for name, path in files)
+    resume = f"runline export {run_id}{_words({'output': to, 'work': work})}{options.repeated()}"
     interruptible = Interruptible()
     interruptible.begun = _KEPT
 
     async def write() -> int:
         async with open_reading(settings) as log:
-            directory = work or _directory("export", f"{run_id} {await log_identity(log)}")
-            with _shown(output, "exporting", f"runline export {run_id}{words}{options.repeated()}") as progress:
+            directory = work or working_directory("export", f"{run_id} {await log_identity(log)}")
+            with _shown(output, "exporting", resume) as progress:
                 bundle = await export_run(log, run_id, directory, progress)
         data = orjson.dumps(bundle.json(), option=orjson.OPT_INDENT_2)
         _write(target, data)
@@ -130,6 +107,40 @@ def export(
         return SUCCESS
 
     return interruptible.run(write())
+
+
+def _audit_log(
+    output: Output,
+    options: ReadingOptions,
+    *,
+    roots: Path | None,
+    known: Roots | None,
+    named: Mapping[str, Path | None],
+) -> int:
+    settings = options.load().settings
+    resume = f"runline audit{_words(named)}{options.repeated()}"
+    interruptible = Interruptible()
+    interruptible.begun = _KEPT
+
+    async def verify() -> int:
+        async with open_reading(settings) as log:
+            directory = named["work"] or working_directory("audit", await log_identity(log))
+            with _shown(output, "auditing", resume) as progress:
+                found = await audit_log(log, directory, progress)
+            comparison = None if known is None else await compare(known, found, log)
+        violations = violations_of(found, comparison)
+        if roots is not None:
+            _write(roots, orjson.dumps(Roots.of(found).json(), option=orjson.OPT_INDENT_2))
+        output.document({"log": str(settings.data), **audit_json(found, comparison, violations)})
+        print_audit(output, found, comparison, violations)
+        return _VIOLATED if violations.count else SUCCESS
+
+    return interruptible.run(verify())
+
+
+def _words(named: Mapping[str, Path | None]) -> str:
+    """Return options as they would be typed again, with a space in front of each."""
+    return "".join(f" --{name} {shlex.quote(str(path))}" for name, path in named.items() if path is not None)
 
 
 def _audit_bundle(output: Output, path: Path, known: Roots | None) -> int:
@@ -148,22 +159,6 @@ def _shown(output: Output, title: str, resume: str) -> Iterator[Progress]:
             work.total = count
 
         yield Progress(total, work.advance)
-
-
-def _directory(what: str, name: str) -> Path:
-    """Return a directory of this user's for interrupted work of this name, and nobody else's."""
-    digest = hashlib.sha256(name.encode()).hexdigest()[:24]
-    directory = Path(tempfile.gettempdir()) / f"runline-{what}-{os.getuid()}-{digest}"
-    try:
-        directory.mkdir(mode=0o700, exist_ok=True)
-        owner = directory.lstat().st_uid
-    except OSError as error:
-        raise RunlineError(
-            f"{directory} cannot be made: {error.strerror}.", hint="Name another with --work."
-        ) from error
-    if owner != os.getuid() or directory.is_symlink():
-        raise RunlineError(f"expected {directory} to be a directory of this user's.", hint="Name another with --work.")
-    return directory
 
 
 def _require_new(path: Path | None, option: str) -> None:

@@ -5,8 +5,6 @@ from dataclasses import asdict, dataclass
 from hashlib import sha256
 from typing import Final, TypedDict, cast
 
-import orjson
-
 from engine.limits import COMMIT_EVENTS_MAX, RECORD_BYTES_MAX
 from engine.log.port import LogRecord
 from projections.audit.checkpoints import Checkpoints, Past, heading_of, part_id
@@ -27,7 +25,10 @@ from projections.audit.shape import (
     is_decimal,
     is_run_id,
 )
+from projections.audit.values import events_in, object_in, size_of
 
+_AGREEING: Final = ("ce_subject", "ce_time", "types", "decided", "causationid")
+"""The headers of a commit that say what its value says."""
 _KEY_AND_HEADERS: Final = 64 * 1024
 """Bytes of key and headers that no commit of ours reaches; only beyond it a record is measured exactly."""
 
@@ -137,8 +138,8 @@ class EventsAudit:
             self._part(record)
         else:
             self._found(Rule.RECORD_UNKNOWN, f"found type {kind!r} under key {record.key[:80]!r}")
-        if len(record.value) > RECORD_BYTES_MAX - _KEY_AND_HEADERS and _size(record) > RECORD_BYTES_MAX:
-            self._found(Rule.RECORD_LARGE, f"expected at most {RECORD_BYTES_MAX} bytes, but found {_size(record)}")
+        if len(record.value) > RECORD_BYTES_MAX - _KEY_AND_HEADERS and size_of(record) > RECORD_BYTES_MAX:
+            self._found(Rule.RECORD_LARGE, f"expected at most {RECORD_BYTES_MAX} bytes, but found {size_of(record)}")
 
     def _found(self, rule: Rule, text: str) -> None:
         self._findings.add(rule, self._offset, self._run, text)
@@ -154,7 +155,7 @@ class EventsAudit:
         self.checkpoints.fenced()
         if check_headers(FENCE, headers, self._found):
             self._check_named(headers["checkpoint"])
-        value = _object(record.value)
+        value = object_in(record.value)
         if value is None or not all(isinstance(value.get(name), str) for name in ("nonce", "executor", "time")):
             self._found(Rule.VALUE_MALFORMED, "expected nonce, executor and time in a fence")
         else:
@@ -210,8 +211,8 @@ class EventsAudit:
         if identity != sha256(f"{prev}\n{epoch}\n".encode() + record.value).hexdigest():
             self._found(Rule.COMMIT_ID, "expected the hash of prev, epoch and value as the commit's id")
             return
-        value = _object(record.value)
-        events = None if value is None else _events(value)
+        value = object_in(record.value)
+        events = None if value is None else events_in(value)
         if value is None or events is None:
             self._found(Rule.VALUE_MALFORMED, "expected run, time, decided and events in a commit")
             if epoch == self._epoch and self._counts(run, headers, None):
@@ -243,17 +244,20 @@ class EventsAudit:
     ) -> None:
         """Check that headers say what the value says."""
         decided = value["decided"]
-        first = next((event["command"] for event in events if "command" in event), None)
-        expected = (
-            ("ce_subject", run_id),
-            ("ce_time", value["time"]),
-            ("types", ",".join([str(event.get("type")) for event in events])),
-            ("decided", None if decided is None else str(decided)),
-            ("causationid", first),
-        )
-        for name, wanted in expected:
-            if headers.get(name) != wanted:
-                self._found(Rule.HEADER_WRONG, f"expected {name} {wanted!r}, but found {headers.get(name)!r}")
+        first = None
+        for event in events:
+            if "command" in event:
+                first = event["command"]
+                break
+        types = ",".join([str(event.get("type")) for event in events])
+        number = None if decided is None else str(decided)
+        get = headers.get
+        said = (get("ce_subject"), get("ce_time"), get("types"), get("decided"), get("causationid"))
+        meant = (run_id, value["time"], types, number, first)
+        if said != meant:
+            for name, found, wanted in zip(_AGREEING, said, meant, strict=True):
+                if found != wanted:
+                    self._found(Rule.HEADER_WRONG, f"expected {name} {wanted!r}, but found {found!r}")
         if value["run"] != run_id:
             self._found(Rule.HEADER_WRONG, f"expected run {run_id} in the value, but found {value['run']!r}")
         if (decided is None) != (first is None):
@@ -382,31 +386,3 @@ class EventsAudit:
         self.unreadable = saved["unreadable"]
         self.counts = Counts(**saved["counts"])
         self.checkpoints.restore(saved["checkpoints"])
-
-
-def _size(record: LogRecord) -> int:
-    texts = len(record.key.encode())
-    for name, text in record.headers.items():
-        texts += len(name.encode()) + len(text.encode())
-    return texts + len(record.value)
-
-
-def _object(data: bytes) -> dict[str, object] | None:
-    try:
-        value = orjson.loads(data)
-    except orjson.JSONDecodeError:
-        return None
-    return value if isinstance(value, dict) else None
-
-
-def _events(value: Mapping[str, object]) -> Sequence[Event] | None:
-    """Return the events of a commit's value, or None when it is none."""
-    if not (isinstance(value.get("run"), str) and isinstance(value.get("time"), str)):
-        return None
-    decided = value.get("decided", ...)
-    if decided is not None and (not isinstance(decided, int) or isinstance(decided, bool) or decided < 0):
-        return None
-    events = value.get("events")
-    if not isinstance(events, list) or not events or not all(isinstance(event, dict) for event in events):
-        return None
-    return events

@@ -87,9 +87,10 @@ def is_decimal(text: str) -> bool:
 
 def check_headers(kind: str, headers: Mapping[str, str], found: Found) -> bool:
     """Check what the headers of a record of ours have in common; return whether all that are required are there."""
-    complete = REQUIRED[kind] <= headers.keys()
+    required = REQUIRED[kind]
+    complete = required <= headers.keys()
     if not complete:
-        missing = ", ".join(sorted(REQUIRED[kind] - headers.keys()))
+        missing = ", ".join(sorted(required - headers.keys()))
         found(Rule.HEADER_MISSING, f"expected the headers of a {kind}, but these are missing: {missing}")
     if headers.get("ce_specversion", "1.0") != "1.0":
         found(Rule.HEADER_WRONG, f"expected ce_specversion 1.0, but found {headers['ce_specversion'][:80]!r}")

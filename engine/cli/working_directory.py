@@ -1,0 +1,32 @@
+"""Directories of this user's for long work that was interrupted."""
+
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+
+from engine.errors import RunlineError
+
+
+def working_directory(what: str, name: str) -> Path:
+    """Return a temporary directory for work of this name, made if it is not there: this user's, and nobody else's.
+
+    Args:
+        what: The kind of work, one word.
+        name: Tells it from all other work of this kind.
+
+    Raises:
+        RunlineError: It cannot be made, or is somebody else's.
+    """
+    digest = hashlib.sha256(name.encode()).hexdigest()[:24]
+    directory = Path(tempfile.gettempdir()) / f"runline-{what}-{os.getuid()}-{digest}"
+    try:
+        directory.mkdir(mode=0o700, exist_ok=True)
+        owner = directory.lstat().st_uid
+    except OSError as error:
+        raise RunlineError(
+            f"{directory} cannot be made: {error.strerror}.", hint="Name another with --work."
+        ) from error
+    if owner != os.getuid() or directory.is_symlink():
+        raise RunlineError(f"expected {directory} to be a directory of this user's.", hint="Name another with --work.")
+    return directory
