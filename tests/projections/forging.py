@@ -60,13 +60,33 @@ def forge(log: SimulatedLog, run_id: str, events: Sequence[dict[str, object]], t
     view = view_of(log, partition)
     before = view.runs.get(run_id)
     assert view.epoch is not None
+    return _land(log, partition, run_id, events, GENESIS if before is None else before.head, view.epoch, time)
+
+
+def forge_runs(log: SimulatedLog, count: int, events: Sequence[dict[str, object]], time: str = TIME) -> None:
+    """Land the first commits of new runs in a log with one partition."""
+    epoch = view_of(log, 0).epoch
+    assert epoch is not None
+    for _ in range(count):
+        _land(log, 0, ids.run_id(), events, GENESIS, epoch, time)
+
+
+def _land(  # noqa: PLR0917 - what a commit consists of
+    log: SimulatedLog,
+    partition: int,
+    run_id: str,
+    events: Sequence[dict[str, object]],
+    prev: str,
+    epoch: str,
+    time: str,
+) -> int:
     record = commit_record(
         commit_value(run_id, time, None, [orjson.dumps(event) for event in events]),
         run_id=run_id,
         time=time,
         decided=None,
-        prev=GENESIS if before is None else before.head,
-        epoch=view.epoch,
+        prev=prev,
+        epoch=epoch,
         types=",".join(str(event["type"]) for event in events),
         causation="",
         heading=Heading("/elsewhere", run_id, "", "none"),
