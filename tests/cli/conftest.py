@@ -41,12 +41,11 @@ Spawn = Callable[..., "subprocess.Popen[str]"]
 
 @pytest.fixture(autouse=True)
 def _own_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let commands find neither settings nor a log nor views of anybody else."""
+    """Let commands find neither settings nor a log of anybody else."""
     monkeypatch.chdir(tmp_path)
     for name in [name for name in os.environ if name.startswith("RUNLINE_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("RUNLINE_DURABILITY", "process")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("COLUMNS", "160")
 
 

@@ -20,8 +20,9 @@ UNKNOWN = "01900000-0000-7000-8000-000000000000"
 
 
 @pytest.fixture
-def data(broker: str, monkeypatch: pytest.MonkeyPatch) -> str:
+def data(broker: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
     """Return the location of a log that nobody has used before; it is the setting."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     location = str(asyncio.run(new_location(broker, 2)))
     monkeypatch.setenv("RUNLINE_DATA", location)
     return location

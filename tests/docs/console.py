@@ -87,9 +87,16 @@ class Session:
         directory: Where the commands are run.
         programs: A directory for the programs `runline` and `python`.
         places: Texts that the page shows, and what stands for them here, such as the address of a broker.
+        variables: Of the environment, besides those that every session has.
     """
 
-    def __init__(self, directory: Path, programs: Path, places: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        programs: Path,
+        places: Mapping[str, str] | None = None,
+        variables: Mapping[str, str] | None = None,
+    ) -> None:
         self._directory = directory
         self._places = dict(places or {})
         self._ids: dict[str, str] = {}
@@ -106,7 +113,7 @@ class Session:
             "PYTHONUTF8": "1",
             "LC_ALL": "C.UTF-8",
             "COLUMNS": "120",
-            "XDG_CACHE_HOME": str(programs),
+            **(variables or {}),
         }
 
     def check(self, step: Step) -> None:

@@ -32,7 +32,8 @@ def session_on(broker: str, prefix: str, tmp_path: Path) -> tuple[Session, Kafka
         f"{prefix}.": f"{location.prefix}.",
         f"{prefix}-": f"{location.prefix}-",
     }
-    return Session(directory, programs, places), location
+    # Not in the user's cache, where they would stay.
+    return Session(directory, programs, places, {"RUNLINE_VIEWS": str(tmp_path / "views")}), location
 
 
 async def follow(session: Session, page: Path, location: KafkaLocation, *marks: str) -> None:
