@@ -24,6 +24,7 @@ from engine.store.rocks import RocksStore
 from projections.ended import FAMILY as ENDED
 from projections.errors import ViewsDamagedError, ViewsNewerError
 from projections.position import FAMILY as POSITIONS
+from projections.position import check_positions
 from projections.projection import Projection, check_projections, family_name
 
 FILE: Final = "views.json"
@@ -138,7 +139,7 @@ class ViewsDirectory:
         """
         path = self.path / entry.store
         # A store that was begun and has nothing yet may be made; one that was complete must be there.
-        return RocksStore.open(path, self._families, create=not entry.complete, together=True)
+        return _checked(RocksStore.open(path, self._families, create=not entry.complete, together=True))
 
     def open_reading(self, entry: Entry) -> RocksStore:
         """Open a store to ask it, beside the process that folds into it.
@@ -147,7 +148,7 @@ class ViewsDirectory:
             StoreDamagedError: It is not there, or not what was written.
             StoreError: It cannot be opened.
         """
-        return RocksStore.open_reading(self.path / entry.store, self._families)
+        return _checked(RocksStore.open_reading(self.path / entry.store, self._families))
 
     @contextmanager
     def changing(self) -> Iterator[None]:
@@ -217,6 +218,16 @@ class ViewsDirectory:
             for path in self.path.iterdir():
                 if _OURS.fullmatch(path.name) and path.name not in listed and path.is_dir() and not _in_use(path):
                     shutil.rmtree(path, ignore_errors=True)
+
+
+def _checked(store: RocksStore) -> RocksStore:
+    try:
+        check_positions(store)
+    except BaseException:
+        with suppress(StoreError):
+            store.close()
+        raise
+    return store
 
 
 def _damaged(what: str) -> ViewsDamagedError:

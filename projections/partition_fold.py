@@ -23,7 +23,6 @@ from engine.store.errors import StoreError
 from engine.store.port import Store
 from projections.ended import FAMILY as ENDED
 from projections.ended import EndedRuns
-from projections.position import FAMILY as POSITIONS
 from projections.position import PartitionStoppedError, Position, StopReason, digest, read_position
 from projections.projection import Commit, Projection, Rows, Stretch, Turn
 
@@ -40,7 +39,7 @@ class PartitionFold:
         topic: `events` or `workflows`.
         partition: The partition.
         store: Where the rows and the position are.
-        lock: Shared by all partitions of the store.
+        lock: Shared by all partitions of the store; None where one is folded after the other.
         projections: Those that fold this topic.
         moved: Called after every batch, and when the fold stops.
 
@@ -59,7 +58,7 @@ class PartitionFold:
         partition: int,
         store: Store,
         *,
-        lock: threading.Lock,
+        lock: "threading.Lock | None" = None,
         projections: Sequence[Projection],
         moved: Callable[[], None],
     ) -> None:
@@ -67,7 +66,7 @@ class PartitionFold:
         self._topic = topic
         self._partition = partition
         self._store = store
-        self._lock = lock
+        self._lock = lock or threading.Lock()
         self._projections = projections
         self._moved = moved
         self._view = View()
@@ -309,7 +308,7 @@ class PartitionFold:
                 if stretch.after.status.terminal:
                     batch.put(ENDED, stretch.run_id.encode(), b"")
             position = self.position.behind(records[-1], self._view.epoch)
-            batch.put(POSITIONS, position.key, position.encode())
+            position.put(batch, self.position)
             self._store.write(batch)
         self.position = position
         self._ended.clear()
@@ -343,7 +342,7 @@ class PartitionFold:
 
     def _save_position(self) -> None:
         batch = self._store.batch()
-        batch.put(POSITIONS, self.position.key, self.position.encode())
+        self.position.put(batch)
         self._store.write(batch)
 
 

@@ -8,12 +8,17 @@ from typing import Final
 import orjson
 
 from engine.errors import RunlineError
+from engine.limits import PARTITIONS_MAX
 from engine.log.port import LogRecord
 from engine.store.errors import StoreDamagedError
-from engine.store.port import Store
+from engine.store.port import Batch, Store
+from projections.keys import SEPARATOR, offset_key
 
 FAMILY: Final = "positions"
-"""The family of the store that holds the positions."""
+"""The family of the store that holds the positions, and the marks of writes behind them."""
+_MARKS: Final = b"~"
+"""Begins the key of a mark. Each write of a partition leaves its mark and takes away that of the one before it, and the
+first mark stays: a store that lacks writes in the middle has others."""
 
 
 class StopReason(StrEnum):
@@ -90,6 +95,22 @@ class Position:
         """The key it stands under."""
         return position_key(self.topic, self.partition)
 
+    def mark(self, offset: int) -> bytes:
+        """Return the mark of the write that brought the partition to an offset."""
+        return _MARKS + self.key + SEPARATOR + offset_key(offset)
+
+    def put(self, batch: Batch, before: "Position | None" = None) -> None:
+        """Save the position.
+
+        Args:
+            batch: What is written with it.
+            before: The position that it takes the place of, where it is further than that.
+        """
+        batch.put(FAMILY, self.key, self.encode())
+        batch.put(FAMILY, self.mark(self.offset), b"")
+        if before is not None and before.offset:
+            batch.delete(FAMILY, before.mark(before.offset))
+
 
 def position_key(topic: str, partition: int) -> bytes:
     """Return the key of a partition's position."""
@@ -109,7 +130,22 @@ def read_positions(store: Store, limit: int) -> list[Position]:
         store: The store.
         limit: How many at most.
     """
-    return [_decode(store, value) for _, value in store.scan(FAMILY, b"", None, limit=limit)]
+    return [_decode(store, value) for _, value in store.scan(FAMILY, b"", _MARKS, limit=limit)]
+
+
+def check_positions(store: Store) -> None:
+    """Require that a store lacks nothing between its first write and its last one.
+
+    RocksDB does not miss a write-ahead log, or the newest part of its list of tables, when newer writes are there.
+
+    Raises:
+        StoreDamagedError: Writes are missing.
+    """
+    positions = read_positions(store, PARTITIONS_MAX + 1)
+    expected = {position.mark(offset) for position in positions for offset in (0, position.offset)}
+    found = {key for key, _ in store.scan(FAMILY, _MARKS, None, limit=len(expected) + 1)}
+    if found != expected:
+        raise StoreDamagedError(f"the store {store.directory} is damaged: writes in the middle are missing.")
 
 
 def digest(record: LogRecord) -> str:

@@ -68,10 +68,12 @@ class Beside:
         for tries in range(_SETTLE_TRIES):
             try:
                 return self._fresh()
-            except StoreError:
+            except StoreError as error:
                 # Replaced by another one, or opened anew by whoever writes it, in between.
                 self._let_go()
                 if tries == _SETTLE_TRIES - 1:
+                    if isinstance(error, StoreDamagedError):
+                        raise self.damaged(error) from error
                     raise
         raise AssertionError("the last try returns or raises")
 
