@@ -245,7 +245,12 @@ class _Execution:
 def print_report(output: Output, run: Run, traces: list[Trace]) -> None:
     """Print a run: its timeline and its output context."""
     output.document(report_json(run, traces))
-    output.draw(Timeline(run, traces).render(datetime.now(UTC)))
+    draw_report(output, run, traces, datetime.now(UTC))
+
+
+def draw_report(output: Output, run: Run, traces: list[Trace], now: datetime) -> None:
+    """Print a run for people, as it is at this time: its timeline and its output context."""
+    output.draw(Timeline(run, traces).render(now))
     if run.output_context is not None:
         output.line("output", "bold")
         output.block(context_text(run.output_context, output.console.width))

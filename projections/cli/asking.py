@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -26,7 +26,7 @@ _LOGGER: Final = logging.getLogger("runline.cli")
 _DRAWING_SECONDS: Final = 0.125
 """How long at least what is shown stands before it is shown anew."""
 _ANOTHER_SECONDS: Final = 1.0
-"""How often a reader looks whether whoever folded the views has gone."""
+"""How often who watches looks anew though nothing moved: durations grow, and whoever folded the views may have gone."""
 OTHER_DIRECTORY: Final = "Name another directory with --views DIR."
 
 
@@ -87,13 +87,15 @@ class AskedViews:
             raise missing
 
     async def moved(self) -> None:
-        """Wait until the views may have changed.
+        """Wait until the views may have changed, or a second is over.
 
         Raises:
             RunlineError: They cannot be made fresh any more.
         """
         if self._projector is not None:
-            await self._projector.moved()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_ANOTHER_SECONDS):
+                    await self._projector.moved()
             await asyncio.sleep(_DRAWING_SECONDS)
             return
         await asyncio.sleep(_DRAWING_SECONDS)

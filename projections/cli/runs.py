@@ -188,7 +188,7 @@ def _drawn(output: Output) -> Iterator[_Show]:
 
         def show(found: list[RunSummary]) -> None:
             rows = max(1, output.console.height - _LINES_BESIDE)
-            live.update(_table(found[:rows]) if found else Text("no runs"), refresh=True)
+            live.update(_table(found[:rows], one_line_each=True) if found else Text("no runs"), refresh=True)
 
         yield show
 
@@ -211,7 +211,7 @@ def _words(run: RunSummary) -> str:
     return one_line(run.message if run.error is None else str(run.error), _MESSAGE_CHARACTERS)
 
 
-def _table(found: list[RunSummary]) -> Table:
+def _table(found: list[RunSummary], *, one_line_each: bool = False) -> Table:
     tagged = any(run.tags for run in found)
     table = Table(box=None, pad_edge=False)
     table.add_column("status", no_wrap=True)
@@ -221,7 +221,7 @@ def _table(found: list[RunSummary]) -> Table:
     table.add_column("took", justify="right", no_wrap=True)
     if tagged:
         table.add_column("tags", overflow="fold")
-    table.add_column("message", overflow="fold")
+    table.add_column("message", overflow="ellipsis" if one_line_each else "fold")
     now = datetime.now(UTC)
     for run in found:
         tags = [Text(one_line(", ".join(run.tags)))] if tagged else []
@@ -232,6 +232,6 @@ def _table(found: list[RunSummary]) -> Table:
             Text(moment(run.created)),
             Text(duration(run.started, run.stopped or now)),
             *tags,
-            Text(_words(run), style="dim"),
+            Text(_words(run), style="dim", no_wrap=one_line_each),
         )
     return table

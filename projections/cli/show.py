@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from engine.cli.context_text import context_text
+from engine.cli.execute import draw_report, print_report
 from engine.cli.exit_codes import SUCCESS
 from engine.cli.failures import ArgumentsError
 from engine.cli.interruption import Interruptible
@@ -18,15 +19,15 @@ from engine.cli.options import VIEWS_OPTIONS, ViewsOptions
 from engine.cli.output import Output
 from engine.cli.reading import open_reading
 from engine.cli.text import one_line
-from engine.cli.timeline import Timeline
 from engine.core.events import Event
 from engine.core.identity import is_run_id
 from engine.core.view import Accepted
 from engine.errors import RunIdInvalidError
-from engine.history import run_in, traces_in
+from engine.history import traces_in
+from engine.run import run_of
 from projections.cli.differences import differences, draw
 from projections.cli.histories import find_history
-from projections.cli.points import END, Point, find_point
+from projections.cli.points import Point, find_point
 
 _ID_CHARACTERS = 12
 """Characters of a commit's id that are shown; enough to name it."""
@@ -72,30 +73,21 @@ def show(
         elif at is not None:
             _print_point(output, find_point(history, "--at", at, now))
         else:
-            _print_report(output, find_point(history, "", END, now), now, {})
+            print_report(output, run_of(history[-1].after), traces_in(history))
         return SUCCESS
 
     return Interruptible().run(work())
 
 
 def _print_point(output: Output, point: Point) -> None:
+    """Print a run as it stood, with the context that its next node would have got."""
+    run, traces = run_of(point.state), traces_in(point.history)
+    output.document(report_json(run, traces) | {"as_of": point.data, "context": point.state.context})
     output.line(f"as of {_place(point)}", "bold")
-    _print_report(output, point, datetime.fromisoformat(point.when), {"as_of": point.data})
+    draw_report(output, run, traces, datetime.fromisoformat(point.when))
     if point.state.stopped is None:
         output.line("context", "bold")
         output.block(context_text(orjson.dumps(point.state.context).decode(), output.console.width))
-
-
-def _print_report(output: Output, point: Point, now: datetime, more: dict[str, object]) -> None:
-    """Print a run: its timeline and its output context."""
-    run, traces = run_in(point.history), traces_in(point.history)
-    assert run is not None, "a history has a run"
-    context = {"context": point.state.context} if more else {}
-    output.document(report_json(run, traces) | more | context)
-    output.draw(Timeline(run, traces).render(now))
-    if run.output_context is not None:
-        output.line("output", "bold")
-        output.block(context_text(run.output_context, output.console.width))
 
 
 def _print_differences(output: Output, before: Point, after: Point) -> None:

@@ -1,6 +1,11 @@
 """`runs` and `work` on an embedded log."""
 
+import contextlib
+import os
+import pty
 import signal
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -8,7 +13,7 @@ import pytest
 
 from engine.cli.failures import ArgumentsError
 from projections.cli.moments import is_ago, parse_moment
-from tests.cli.conftest import APP, DATA, Answer, Runline, Spawn, finish, read_until
+from tests.cli.conftest import APP, DATA, DEADLINE_SECONDS, ROOT, Answer, Runline, Spawn, finish, read_until
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -142,6 +147,34 @@ def test_watching_prints_every_change_and_ends_well(runline: Runline, three: lis
     process.send_signal(signal.SIGINT)
     stopped = finish(process)
     assert (stopped.code, stopped.out) == (0, "")
+
+
+def test_watching_on_a_terminal_draws_the_list_anew(three: list[str]) -> None:
+    terminal, end = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "engine.cli", "runs", "--watch", "--limit", "2"],
+        stdin=end, stdout=end, stderr=end,
+        env={**os.environ, "TERM": "xterm-256color", "COLUMNS": "120", "LINES": "20", "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    os.close(end)
+    with process:
+        try:
+            drawn = b""
+            while three[1].encode() not in drawn:
+                drawn += os.read(terminal, 65_536)
+            process.send_signal(signal.SIGINT)
+            with contextlib.suppress(OSError):  # so it ends on Linux
+                while more := os.read(terminal, 65_536):
+                    drawn += more
+            process.wait(DEADLINE_SECONDS)
+        finally:
+            process.kill()
+            os.close(terminal)
+    assert process.returncode == 0
+    assert three[2].encode() in drawn
+    assert three[0].encode() not in drawn
+    assert b"\x1b[?25l" in drawn
+    assert drawn.rstrip().endswith(b"\x1b[?25h")
 
 
 def test_who_watches_goes_on_when_the_one_who_folded_has_gone(runline: Runline, three: list[str], spawn: Spawn) -> None:

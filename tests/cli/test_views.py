@@ -1,15 +1,20 @@
 """Making, keeping and replacing views, and views that cannot be used."""
 
+import asyncio
 import os
 import shutil
 import signal
 import subprocess
+import sys
+import time
 from pathlib import Path
 
+import orjson
 import pytest
 
+from engine import EngineService
 from projections.directory import FILE
-from tests.cli.conftest import APP, DATA, Runline, Spawn, finish
+from tests.cli.conftest import APP, DATA, DEADLINE_SECONDS, ROOT, Runline, Spawn, finish
 
 VIEWS = Path("data/views")
 
@@ -166,3 +171,60 @@ def test_a_copy_of_a_log_has_its_views_and_goes_on_with_them(runline: Runline, c
     second = runline("create", "greet", "--data", "copy").out.strip()
     assert ids(runline, "--data", "copy") == [second, created]
     assert ids(runline) == [created]
+
+
+def create_many(count: int) -> None:
+    """Create so many runs of the published workflow."""
+
+    async def create() -> None:
+        async with EngineService.open("data", durability="process") as engine:
+            await asyncio.gather(*(engine.create_workflow_run("greet") for _ in range(count)))
+
+    asyncio.run(create())
+
+
+def stores() -> dict[str, bool]:
+    """Return the stores that the directory of the views lists, and whether they may be asked."""
+    return {entry["store"]: entry["complete"] for entry in orjson.loads((VIEWS / FILE).read_bytes())["stores"]}
+
+
+def test_a_rebuild_that_was_interrupted_is_gone_on_with(runline: Runline, spawn: Spawn, created: str) -> None:
+    create_many(5_000)
+    assert len(ids(runline, "--limit", 10)) == 10
+    process = spawn("rebuild", "--views", VIEWS)
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while all(stores().values()):
+        assert process.poll() is None, "it was interrupted too late"
+        assert time.monotonic() < deadline
+    process.send_signal(signal.SIGINT)
+    stopped = finish(process)
+    assert stopped.code == 130, stopped.err
+    assert "Go on with: runline rebuild --views data/views" in stopped.err
+    (begun,) = (store for store, complete in stores().items() if not complete)
+    assert runline("show", created).code == 0
+    assert len(ids(runline, "--limit", 10)) == 10, "the old views are asked until then"
+    assert runline("rebuild").code == 0
+    assert stores() == {begun: True}
+
+
+LIMITED = """
+import resource, sys
+from engine.cli.app import invoke
+resource.setrlimit(resource.RLIMIT_FSIZE, (400 * 1024, 400 * 1024))
+sys.exit(invoke(["runs", "--limit", "1"]))
+"""
+
+
+def test_on_a_full_disk_what_is_there_is_answered_with_a_warning(runline: Runline, created: str) -> None:
+    assert ids(runline) == [created]
+    create_many(3_000)
+    full = subprocess.run(
+        [sys.executable, "-c", LIMITED], capture_output=True, text=True, timeout=DEADLINE_SECONDS, check=False,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert full.returncode == 0, full.stderr
+    assert "What they show may be older than the log" in full.stderr
+    assert "records behind the log" in full.stderr
+    assert len(full.stdout.splitlines()) >= 2
+    assert len(ids(runline, "--limit", 100)) == 100
+    assert [each["behind"] for each in runline("projections", "status", "--json").json["partitions"]] == [0, 0]
