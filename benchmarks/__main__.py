@@ -10,6 +10,7 @@ BENCHMARKS = (
     "takeover",
     "projections",
     "lag",
+    "audit",
     "kafka_runs",
     "kafka_scale",
     "kafka_failover",

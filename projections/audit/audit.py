@@ -155,7 +155,9 @@ class _LogAudit:
 
     async def run(self) -> Audit | None:
         """Return what was found, or None when what was written down is not this log's."""
-        plan = self._working.plan(self._identity)
+        if self._working.is_stale(self._identity):
+            return None
+        plan = self._working.plan()
         if plan is None:
             plan = await self._bounds()
             self._working.begin(self._identity, plan)

@@ -29,6 +29,8 @@ from projections.audit.values import events_in, object_in, size_of
 
 _AGREEING: Final = ("ce_subject", "ce_time", "types", "decided", "causationid")
 """The headers of a commit that say what its value says."""
+_SHOWN: Final = 500
+"""Characters of a text that holds what stands in a record."""
 _KEY_AND_HEADERS: Final = 64 * 1024
 """Bytes of key and headers that no commit of ours reaches; only beyond it a record is measured exactly."""
 
@@ -129,6 +131,17 @@ class EventsAudit:
         self._run = ""
         if record.offset >= self.checkpoints.next_wanted:
             self.checkpoints.freeze(record.offset, self._epoch, self.runs)
+        try:
+            self._judge(record)
+        except (TypeError, ValueError, RecursionError) as error:
+            # Whatever stands in a record: one that cannot be judged must not keep the others from being so.
+            self._found(Rule.VALUE_MALFORMED, f"expected a record that can be judged, but {error!r}"[:_SHOWN])
+            if self._run:
+                self._drop(self._run, f"the commit at offset {record.offset} cannot be judged")
+        if len(record.value) > RECORD_BYTES_MAX - _KEY_AND_HEADERS and size_of(record) > RECORD_BYTES_MAX:
+            self._found(Rule.RECORD_LARGE, f"expected at most {RECORD_BYTES_MAX} bytes, but found {size_of(record)}")
+
+    def _judge(self, record: LogRecord) -> None:
         kind = record.headers.get("ce_type")
         if kind == COMMIT:
             self._commit(record)
@@ -138,8 +151,6 @@ class EventsAudit:
             self._part(record)
         else:
             self._found(Rule.RECORD_UNKNOWN, f"found type {kind!r} under key {record.key[:80]!r}")
-        if len(record.value) > RECORD_BYTES_MAX - _KEY_AND_HEADERS and size_of(record) > RECORD_BYTES_MAX:
-            self._found(Rule.RECORD_LARGE, f"expected at most {RECORD_BYTES_MAX} bytes, but found {size_of(record)}")
 
     def _found(self, rule: Rule, text: str) -> None:
         self._findings.add(rule, self._offset, self._run, text)

@@ -71,7 +71,9 @@ class _Export:
         """Return the bundle, or None when what was written down is not this log's."""
         number = self._place.partition
         name = f"export of {self._run} from {self._place.identity}"
-        plan = working.plan(name)
+        if working.is_stale(name):
+            return None
+        plan = working.plan()
         if plan is None:
             plan = {(EVENTS, number): await self._log.ends(EVENTS, number)}
             working.begin(name, plan)

@@ -72,7 +72,7 @@ _ERROR_FIELDS: Final = (("type", _TEXT), ("message", _TEXT), ("node", _TEXT_OR_N
 
 _RUN_ID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
-_DECIMAL: Final = re.compile(r"0|[1-9][0-9]*")
+_DECIMAL: Final = re.compile(r"0|[1-9][0-9]{0,17}")
 
 
 def is_run_id(text: str) -> bool:
@@ -81,7 +81,7 @@ def is_run_id(text: str) -> bool:
 
 
 def is_decimal(text: str) -> bool:
-    """Return whether the text is a number of the log: digits without a leading zero or a sign."""
+    """Return whether the text is a number of the log: up to 18 digits without a leading zero or a sign."""
     return _DECIMAL.fullmatch(text) is not None
 
 

@@ -30,7 +30,9 @@ def events_in(value: Mapping[str, object]) -> Sequence[Event] | None:
     if not (isinstance(value.get("run"), str) and isinstance(value.get("time"), str)):
         return None
     decided = value.get("decided", ...)
-    if decided is not None and (not isinstance(decided, int) or isinstance(decided, bool) or decided < 0):
+    if decided is not None and (
+        not isinstance(decided, int) or isinstance(decided, bool) or not 0 <= decided < 1 << 63
+    ):
         return None
     events = value.get("events")
     if not isinstance(events, list) or not events or not all(isinstance(event, dict) for event in events):

@@ -5,6 +5,8 @@ from typing import Final, TypeGuard, TypeVar, cast
 
 import orjson
 
+from engine.limits import PATH_SEGMENTS_MAX
+
 Json = object
 JsonObject = dict[str, object]
 
@@ -46,8 +48,8 @@ def changed(context: JsonObject, changes: Sequence[object]) -> JsonObject:
 
 def _one(context: JsonObject, change: JsonObject, own: dict[int, object]) -> JsonObject:
     path, op = change["path"], change["op"]
-    if not isinstance(path, list):
-        raise ChangeError("expected a list as the path")
+    if not isinstance(path, list) or len(path) > PATH_SEGMENTS_MAX:
+        raise ChangeError(f"expected a list of at most {PATH_SEGMENTS_MAX} names and indexes as the path")
     if op == "set":
         value = change["value"]
         if path:

@@ -28,7 +28,8 @@ from projections.audit.walk import Walk
 FORMAT: Final = 1
 """The version of what is written here; another one begins anew."""
 Place = tuple[str, int]
-_STORE: Final = "store"
+_STORE: Final = "runline-working"
+"""The folder of the store: no other directory of ours has one of this name, so none is taken for ours and removed."""
 _AUDIT: Final = "audit"
 _OPEN: Final = "open"
 _RANGES: Final = "ranges"
@@ -56,13 +57,18 @@ class Working:
         self._store = store
         self._ranges_saved: dict[Place, int] = {}
 
-    def plan(self, identity: str) -> dict[Place, Ends] | None:
-        """Return what the interrupted audit of this log reads, or None where there is none."""
+    def is_stale(self, identity: str) -> bool:
+        """Return whether something else was interrupted here: another log's audit, or one of another version."""
         stored = self._store.get(_AUDIT, _PLAN)
-        plan = None if stored is None else orjson.loads(stored)
-        if plan is None or plan["of"] != self._of(identity):
+        return stored is not None and orjson.loads(stored)["of"] != self._of(identity)
+
+    def plan(self) -> dict[Place, Ends] | None:
+        """Return what the interrupted audit reads, or None where there is none."""
+        stored = self._store.get(_AUDIT, _PLAN)
+        if stored is None:
             return None
-        return {(topic, partition): Ends(start, end) for topic, partition, start, end in plan["ends"]}
+        rows = orjson.loads(stored)["ends"]
+        return {(topic, partition): Ends(start, end) for topic, partition, start, end in rows}
 
     def begin(self, identity: str, ends: Mapping[Place, Ends]) -> None:
         """Write down what an audit reads."""

@@ -173,6 +173,19 @@ def test_an_audit_stopped_by_ctrl_c_says_how_to_go_on_and_does(
     assert not (tmp_path / "my work").exists()
 
 
+def test_what_else_is_in_the_directory_for_interrupted_work_stays(
+    runline: Runline, data: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The directory of the log itself, of all things; and what an export left is nothing to an audit.
+    monkeypatch.setattr("projections.audit.exporting.AUDIT_SAVE_RECORDS", 1)
+    with monkeypatch.context() as once:
+        once.setattr("projections.audit.exporting.partition_root", lambda *_: 1 / 0)
+        assert runline("export", data, "--work", "data").code == 3
+    assert runline("audit", "--work", "data").code == 0
+    assert runline("export", data, "--work", "data").code == 0
+    assert runline("audit").code == 0
+
+
 @pytest.mark.usefixtures("data")
 def test_a_directory_for_interrupted_work_that_is_somebody_elses_is_refused(
     runline: Runline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -473,6 +473,45 @@ async def test_a_run_that_readers_may_have_forgotten_is_not_begun_again(
     assert [(each.rule, each.offset) for each in found] == [(Rule.RUN_REVIVED, index)]
 
 
+def nested(depth: int) -> str:
+    """Return JSON with containers inside each other."""
+    return "[" * depth + "]" * depth
+
+
+@pytest.mark.parametrize(
+    "changes_text",
+    [
+        f'[{{"op":"set","path":["x"],"value":{nested(900)}}}]',
+        '[{"op":"set","path":[' + ",".join(['"x"'] * 20_000) + '],"value":1}]',
+        '[{"op":"set","path":[],"value":{"x":' + nested(900) + "}}]",
+        "[" + nested(900) + "]",
+        '[{"op":"set","path":["x",18446744073709551615],"value":1}]',
+    ],
+    ids=["deep value", "long path", "deep context", "deep change", "large index"],
+)
+async def test_a_bomb_in_one_run_is_found_and_all_others_are_judged(
+    changes_text: str, whole_log: SimulatedLog, tmp_path: Path
+) -> None:
+    log = copy_of(whole_log)
+    records, index = find(log, NEXT)
+    head, _, tail = records[index].value.decode().partition('"changes":')
+    value = head + '"changes":' + changes_text + ',"output"' + tail.partition(',"output"')[2]
+    forged(records, index, records[index]._replace(value=value.encode()))
+    # What would follow is not on the log: the run stands as the bomb left it.
+    found = violations(await audited(log, tmp_path))
+    assert found
+    assert {each.run for each in found if each.topic == EVENTS and each.run} <= {records[index].key}
+
+
+@pytest.mark.parametrize("number", ["9" * 5_000, "1" * 19, "01", "-1", "1e3", "\u0661"])
+async def test_strange_numbers_are_none(number: str, whole_log: SimulatedLog, tmp_path: Path) -> None:
+    log = copy_of(whole_log)
+    for where, header in ((NEXT, "checkpoint"), (CREATED, "decided"), (kind("checkpoint"), "start")):
+        records, index = find(log, where)
+        records[index] = headed(records[index], **{header: number})
+    assert len(violations(await audited(log, tmp_path))) >= 3
+
+
 async def test_a_record_that_is_too_large_is_found(whole_log: SimulatedLog, tmp_path: Path) -> None:
     log = copy_of(whole_log)
     index = changes(DONE, lambda value: event(value, "trace.succeeded").update(message="x" * 1_000_000))(log)
