@@ -12,10 +12,13 @@ from engine.core.records import CommitValue, FenceValue
 from engine.schemas import headers
 from engine.schemas.asyncapi import asyncapi
 from engine.schemas.json_schema import schema_of
+from engine.schemas.scenarios import scenarios
+from engine.schemas.vectors import vectors_text
 from engine.workflow.definition import WorkflowDefinition
 
 T = TypeVar("T")
 
+VECTORS: Final = "acceptance-vectors.json"
 _DRAFT: Final = "https://json-schema.org/draft/2020-12/schema"
 _HEADERS: Final = {
     "workflow": headers.WorkflowHeaders,
@@ -40,7 +43,8 @@ def files() -> Mapping[str, str]:
     }
     for name, of in _HEADERS.items():
         texts[f"{name}.headers"] = _text(TypeAdapter(of), f"The headers of a {name}")
-    return {f"{name}.schema.json": text for name, text in texts.items()} | {"asyncapi.yaml": asyncapi()}
+    schemas = {f"{name}.schema.json": text for name, text in texts.items()}
+    return schemas | {"asyncapi.yaml": asyncapi(), VECTORS: vectors_text(scenarios())}
 
 
 def _text(adapter: TypeAdapter[T], title: str) -> str:
