@@ -57,6 +57,8 @@ async def _execute(settings: Settings, registry: Registry, views: Callable[[Path
             kept = None if views is None else views(settings.views)
             async with open_engine(settings, registry, executes=True, views=kept):
                 _LOGGER.info("Executing runs of %s in process %d", settings.data, os.getpid())
+                if kept is not None:
+                    _LOGGER.info("Keeping views fresh in %s", settings.views)
                 await asyncio.Event().wait()
         except LogUnreachableError as error:
             _LOGGER.warning("%s Trying again", error)

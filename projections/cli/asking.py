@@ -14,7 +14,7 @@ from engine.errors import RunlineError
 from engine.limits import FOLLOW_SECONDS, VIEWS_FRESH_SECONDS
 from engine.log.port import Log
 from engine.settings import Settings
-from engine.store.errors import StoreError, StoreLockedError
+from engine.store.errors import StoreError
 from projections.cli.catching_up import FoldingStuckError, catch_up
 from projections.cli.freshness import Reach, reaches, read_ends
 from projections.errors import ViewsError, ViewsLockedError, ViewsNotReadyError
@@ -23,6 +23,8 @@ from projections.views import Views
 
 _LOGGER: Final = logging.getLogger("runline.cli")
 
+_STILL_SECONDS: Final = 2.0
+"""How long views may stand still that another process folds; then they are taken as they are."""
 _DRAWING_SECONDS: Final = 0.125
 """How long at least what is shown stands before it is shown anew."""
 _ANOTHER_SECONDS: Final = 1.0
@@ -57,7 +59,7 @@ class AskedViews:
         return self._views
 
     async def freshen(self) -> None:
-        """Wait until the views show what the log has now, or until nobody makes them.
+        """Wait until the views show what the log has now, or nobody brings them any further.
 
         Raises:
             ViewsNotReadyError: Another process makes them, and has not come to the end yet.
@@ -66,24 +68,26 @@ class AskedViews:
             LogError: The log cannot be read.
         """
         ends = await read_ends(self.log)
-        deadline = time.monotonic() + VIEWS_FRESH_SECONDS
-        missing: ViewsNotReadyError | None = None
+        now = time.monotonic()
+        deadline, still_since, folded = now + VIEWS_FRESH_SECONDS, now, -1
         while True:
-            try:
-                await self._open()
-            except ViewsNotReadyError as error:
-                missing = error
+            missing = await self._open()
             if self._projector is not None and await self._catch_up(self._projector):
                 return
+            now = time.monotonic()
             if self._views is not None:
                 await self._require_own()
                 found = reaches(await self._views.positions(), ends)
                 if all(not reach.behind or reach.position.stopped is not None for reach in found):
                     return
-            if time.monotonic() > deadline or (self._views is not None and not self._folds):
+                if (count := sum(reach.position.offset for reach in found)) != folded:
+                    folded, still_since = count, now
+                if not self._folds or now - still_since > _STILL_SECONDS:
+                    return
+            if now > deadline:
                 break
             await asyncio.sleep(FOLLOW_SECONDS)
-        if self._views is None and missing is not None:
+        if missing is not None:
             raise missing
 
     async def moved(self) -> None:
@@ -126,20 +130,24 @@ class AskedViews:
         """Let go of the views."""
         await self._source.aclose()
 
-    async def _open(self) -> None:
-        """Fold the views from now on, or read them beside whoever does."""
+    async def _open(self) -> ViewsNotReadyError | None:
+        """Fold the views from now on, or read them beside whoever does; return why neither can be done yet."""
         if self._projector is not None or not self._folds:
-            return
+            return None
         try:
             source = AsyncExitStack()
             projector = await source.enter_async_context(Projector(self.log, self.directory))
-        except (ViewsLockedError, StoreLockedError):
-            await self._read_beside()
+        except ViewsLockedError:
+            try:
+                await self._read_beside()
+            except ViewsNotReadyError as error:
+                return error
         except StoreError as error:
             await self._read_instead(error)
         else:
             await self._source.aclose()
             self._source, self._projector, self._views = source, projector, Views.of(projector)
+        return None
 
     async def _read_beside(self) -> None:
         if self._views is None:

@@ -105,7 +105,7 @@ async def _keep_fresh(projector: Projector, output: Output) -> None:
 def _positions(settings: Settings) -> tuple[Sequence[Position], bool]:
     """Return how far the views are folded that are there, and whether they may be asked already."""
     directory = ViewsDirectory(settings.views, VIEWS)
-    complete = directory.complete()
+    complete = directory.serving()
     entry = complete or directory.building()
     if entry is None:
         raise ViewsNotReadyError(

@@ -118,6 +118,8 @@ def runs(
     _check(wanted, cursor, watch=watch, as_json=options.json)
     output = options.output()
     settings = options.load().settings
+    interruptible = Interruptible()
+    interruptible.begun = "what was folded is kept"
     resolved = wanted.resolved(datetime.now(UTC))
 
     async def work() -> int:
@@ -132,7 +134,7 @@ def runs(
         return SUCCESS
 
     try:
-        return Interruptible().run(work())
+        return interruptible.run(work())
     except StoppedError:
         if not watch:
             raise

@@ -42,6 +42,8 @@ def work(
     """
     output = options.output()
     settings = options.load().settings
+    interruptible = Interruptible()
+    interruptible.begun = "what was folded is kept"
 
     async def ask() -> int:
         async with open_views(settings, output) as asked:
@@ -60,7 +62,7 @@ def work(
             output.line("no open work")
         return SUCCESS
 
-    return Interruptible().run(ask())
+    return interruptible.run(ask())
 
 
 def _table(found: list[OpenWork]) -> Table:

@@ -105,6 +105,16 @@ def test_a_wrong_filter_is_named(runline: Runline, words: list[str], said: str) 
     assert said in answer.err + answer.out
 
 
+def test_runs_are_found_by_tag_and_show_it(runline: Runline, three: list[str]) -> None:
+    assert "tags" not in runline("runs").out
+    tagged = runline("create", "greet", "--tag", "blue", "--tag", "red").out.strip()
+    assert listed(runline("runs", "--tag", "blue", "--json")) == [tagged]
+    assert listed(runline("runs", "--tag", "green", "--json")) == []
+    table = runline("runs")
+    assert "blue, red" in table.out
+    assert three[2] in table.out
+
+
 def test_an_unknown_workflow_is_named(runline: Runline, three: list[str]) -> None:
     assert three
     for command in ("runs", "work"):

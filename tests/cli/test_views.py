@@ -13,7 +13,9 @@ import orjson
 import pytest
 
 from engine import EngineService
-from projections.directory import FILE
+from engine.store.rocks import RocksStore
+from projections import VIEWS as PROJECTIONS
+from projections.directory import FILE, ViewsDirectory
 from tests.cli.conftest import APP, DATA, DEADLINE_SECONDS, ROOT, Runline, Spawn, finish
 
 VIEWS = Path("data/views")
@@ -70,6 +72,7 @@ def test_a_service_keeps_views_fresh_until_it_is_stopped(runline: Runline, spawn
 def test_an_executor_keeps_views_fresh_too(runline: Runline, spawn: Spawn, created: str) -> None:
     process = spawn("executor", "--app", APP, "--keep-views", "--views", "elsewhere")
     logged(process, "Executing runs")
+    logged(process, "Keeping views fresh in elsewhere")
     assert ids(runline, "--views", "elsewhere") == [created]
     assert runline("rebuild", "--views", "elsewhere").code == 3
     assert not VIEWS.exists()
@@ -186,6 +189,40 @@ def create_many(count: int) -> None:
 def stores() -> dict[str, bool]:
     """Return the stores that the directory of the views lists, and whether they may be asked."""
     return {entry["store"]: entry["complete"] for entry in orjson.loads((VIEWS / FILE).read_bytes())["stores"]}
+
+
+def test_views_that_stand_still_are_asked_as_they_are_with_a_warning(runline: Runline, created: str) -> None:
+    assert ids(runline) == [created]
+    create_many(3)
+    (store,) = stores()
+    holder = RocksStore.open(VIEWS / store, (), create=False)
+    try:
+        answer = runline("runs", "--json")
+    finally:
+        holder.close()
+    assert answer.code == 0
+    assert [run["run_id"] for run in answer.json["runs"]] == [created]
+    behind = sum(each["behind"] for each in answer.json["views"]["partitions"])
+    assert f"The views in data/views are {behind} records behind the log" in answer.err
+    assert behind > 0
+    assert len(ids(runline)) == 4
+
+
+def test_views_that_another_process_makes_are_not_ready(
+    runline: Runline, created: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert created
+    monkeypatch.setattr("projections.cli.asking.VIEWS_FRESH_SECONDS", 0.1)
+    directory = ViewsDirectory(VIEWS, PROJECTIONS)
+    holder = directory.open_writing(directory.add())
+    try:
+        answer = runline("runs")
+        assert (answer.code, "error[views_not_ready]" in answer.err) == (3, True)
+        status = runline("projections", "status")
+        assert (status.code, status.out.splitlines()[0]) == (0, "views in data/views, being made")
+    finally:
+        holder.close()
+    assert ids(runline) == [created]
 
 
 def test_a_rebuild_that_was_interrupted_is_gone_on_with(runline: Runline, spawn: Spawn, created: str) -> None:
