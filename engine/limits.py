@@ -170,6 +170,13 @@ DECISION_DIFFERENCES_MAX: Final = 100
 DECISION_REASONS_MAX: Final = 100
 """Reasons for taking something over, or for skipping it, that are told apart."""
 
+# Replay.
+REPLAY_DIFFERENCES_MAX: Final = 100
+"""Rows of views that differ and are named; all are counted."""
+REPLAY_PAGE_ROWS: Final = 1_000
+REPLAY_PAGE_BYTES: Final = 4 * 1024 * 1024
+"""Rows that are compared at once; fewer when their values have more bytes than this."""
+
 # Audit.
 AUDIT_RANGE_RECORDS: Final = 8_192
 """Offsets of one range of a Merkle tree; a range begins at a multiple of it."""

@@ -2,12 +2,12 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from heapq import merge
 from typing import Final, NamedTuple, Protocol
 
-from engine.core.identity import id_time, is_run_id
+from engine.core.identity import id_floor, id_time, is_run_id
 from engine.core.records import COMMIT, FENCE_KEY
 from engine.core.state import RunState
 from engine.core.view import Accepted, View
@@ -52,6 +52,11 @@ class Created(NamedTuple):
         """Return whether a time lies within these times."""
         return (self.since is None or self.since <= created) and (self.until is None or created < self.until)
 
+    def ids(self) -> tuple[str, str | None]:
+        """Return texts between which the ids of these runs lie, the first one included; None for no end."""
+        first = "" if self.since is None else id_floor(_milliseconds(self.since) - _SLACK_MS)
+        return first, None if self.until is None else id_floor(_milliseconds(self.until) + _SLACK_MS)
+
 
 class CommitTaker(Protocol):
     """Is handed what a `CommitReader` finds."""
@@ -62,6 +67,10 @@ class CommitTaker(Protocol):
 
     def take(self, partition: int, commit: Commit) -> None:
         """Take an accepted commit; those of one run come in their order."""
+        ...
+
+    def unreadable(self, runs: Mapping[str, str]) -> None:
+        """Hear of all runs so far with a commit that this version cannot read, and why; nothing more of them comes."""
         ...
 
     async def step(self, partition: int, count: int, position: int | None) -> None:
@@ -84,9 +93,6 @@ class CommitReader:
         created: Only commits of runs created within these times are handed over. Where to begin and to stop to read
             follows from the times of the records: what a process wrote whose clock was an hour off may be left out.
 
-    Attributes:
-        unreadable: Runs with a commit that this version cannot read, and why.
-
     Raises:
         ValueError: A time has no time zone.
     """
@@ -96,7 +102,12 @@ class CommitReader:
         self._log = log
         self._taker = taker
         self._created = created
-        self.unreadable: dict[str, str] = {}
+        self._unreadable: dict[str, str] = {}
+
+    async def first(self, number: int) -> int:
+        """Return an offset of a partition below which there is nothing of the runs that are looked for."""
+        since = self._created.since
+        return 0 if since is None else await self._first_after(number, _milliseconds(since))
 
     async def partition(self, number: int, position: int = 0) -> None:
         """Read a partition, or the part of it that can hold the runs that are looked for.
@@ -109,8 +120,8 @@ class CommitReader:
             LogDamagedError: Something in the log is damaged, or its beginning is gone and is needed.
             LogError: It cannot be read.
         """
-        since, until = self._created
-        first = 0 if since is None else await self._first_after(number, _milliseconds(since))
+        until = self._created.until
+        first = await self.first(number)
         last = None if until is None else _milliseconds(until) + _SLACK_MS
         now = 0
 
@@ -143,7 +154,7 @@ class CommitReader:
         read = self._by_key if self._log.indexed else self._by_time
         for number, wanted in places.items():
             found = await read(number, wanted)
-            unknown += sorted(wanted - found - self.unreadable.keys())
+            unknown += sorted(wanted - found - self._unreadable.keys())
         return unknown
 
     async def _by_key(self, number: int, wanted: set[str]) -> set[str]:
@@ -157,8 +168,7 @@ class CommitReader:
             for record in merge(commits, fences, key=_offset):
                 if self._take(number, view.fold(record), record):
                     found.add(run_id)
-            self.unreadable.update(view.unreadable)
-            await self._step(number, len(commits), None)
+            await self._step(number, len(commits), None, view)
         return found
 
     async def _by_time(self, number: int, wanted: set[str]) -> set[str]:
@@ -201,8 +211,7 @@ class CommitReader:
             start, stop = view.position, min(view.position + _STRETCH_RECORDS, ends.end)
             await self._log.scan(EVENTS, number, start, stop, take_all)
             view.position = stop
-            self.unreadable.update(view.unreadable)
-            await self._step(number, stop - start, None if done is None else max(stop, done))
+            await self._step(number, stop - start, None if done is None else max(stop, done), view)
 
     async def _first_after(self, number: int, milliseconds: int) -> int:
         return await self._log.first_after(EVENTS, number, max(0, milliseconds - _SLACK_MS))
@@ -215,7 +224,9 @@ class CommitReader:
             self._taker.take(number, Commit(accepted, record))
         return True
 
-    async def _step(self, number: int, count: int, position: int | None) -> None:
+    async def _step(self, number: int, count: int, position: int | None, view: View) -> None:
+        self._unreadable.update(view.unreadable)
+        self._taker.unreadable(self._unreadable)
         await self._taker.step(number, count, position)
         # Some logs never wait when they are read, and others in this process want their turn.
         await asyncio.sleep(0)

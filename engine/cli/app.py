@@ -29,6 +29,7 @@ _COMMANDS: Final = (
     ("projections.cli.work:work", "List what runs wait for, the longest waiting first. Works beside a running engine."),
     ("projections.cli.projections:projections", "Keep views of a log fresh: projections run, projections status."),
     ("projections.cli.rebuild:rebuild", "Fold the whole log into new views, which take the place of those there."),
+    ("projections.cli.replay:replay", "Fold and decide the log, a run or a time once more, and compare."),
     ("projections.graph.command:graph", "Draw a workflow or a run as SVG. Works beside a running engine."),
     ("projections.audit.command:audit", "Verify every record of the log, or of a bundle that export wrote."),
     ("projections.audit.command:export", "Write a run's bundle: its history, with the proof that it is on the log."),

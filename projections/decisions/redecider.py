@@ -65,11 +65,12 @@ class Redecider:
 
     Attributes:
         report: What came of it so far.
+        differing: Runs that have not ended and differ: only their first difference is kept.
     """
 
     def __init__(self, definitions: Definitions, registry: Registry | None = None) -> None:
         self._plans = ReplayPlans(definitions, Registry() if registry is None else registry)
-        self._differing: set[str] = set()
+        self.differing: set[str] = set()
         self.report = DecisionReport()
 
     def check(self, accepted: Accepted, commands: Mapping[int, Command] = _NO_COMMANDS) -> Difference | None:
@@ -97,7 +98,7 @@ class Redecider:
             self._keep(difference)
         if state.stopped is not None:
             # Nothing follows: what is remembered is bounded by the runs that are open.
-            self._differing.discard(state.run_id)
+            self.differing.discard(state.run_id)
         return difference
 
     def _redecided(self, accepted: Accepted, commands: Mapping[int, Command], found: ReplayPlan) -> Difference | None:
@@ -120,8 +121,8 @@ class Redecider:
     def _keep(self, difference: Difference) -> None:
         report = self.report
         report.differing_commits += 1
-        if difference.run_id not in self._differing:
-            self._differing.add(difference.run_id)
+        if difference.run_id not in self.differing:
+            self.differing.add(difference.run_id)
             report.differing_runs += 1
             if len(report.differences) < DECISION_DIFFERENCES_MAX:
                 report.differences.append(difference)

@@ -51,7 +51,6 @@ async def replay_decisions(
             await reader.partition(partition)
     else:
         replay.report.unknown_runs += await reader.some(runs)
-    replay.report.unreadable_runs.update(reader.unreadable)
     return replay.report
 
 
@@ -94,6 +93,10 @@ class DecisionReplay:
             self._held.setdefault(run_id, []).append(accepted)
         else:
             self.redecider.check(accepted)
+
+    def unreadable(self, runs: Mapping[str, str]) -> None:
+        """Take over which runs cannot be read."""
+        self.report.unreadable_runs.update(runs)
 
     async def step(self, partition: int, count: int, position: int | None) -> None:  # noqa: ARG002 - the protocol's
         """Do what was held, and say how far it is."""

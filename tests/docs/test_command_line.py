@@ -186,6 +186,7 @@ def test_the_keys_of_every_document_are_those_shown(
         "`projections status`": [status := call("projections", "status")],
         "`projections run`, when it has stopped": [stopped("projections", "run", words="Folding")],
         "`rebuild`": [call("rebuild")],
+        "`replay`": [replayed := call("replay")],
         "`graph`": [call("graph", "order"), call("graph", run_id)],
         "`audit`": [audited := call("audit")],
         "`audit BUNDLE`": [call("export", run_id) and call("audit", f"{run_id}.runline.json")],
@@ -205,6 +206,8 @@ def test_the_keys_of_every_document_are_those_shown(
     assert keys(runs["runs"]) == keys_shown("one of `runs`, where `runs` lists them")
     assert keys(open_work["work"]) == keys_shown("one of `work`")
     assert keys(runs["views"]) == keys_shown("`views`")
+    assert keys(replayed["views"]) == keys_shown("`views` of `replay`")
+    assert keys(replayed["decisions"]) == keys_shown("`decisions` of `replay`")
     assert keys(status["partitions"]) == keys_shown("one of `partitions`")
     assert keys(at["as_of"]) == keys(diff["from"]) == keys(diff["to"]) == keys_shown("`as_of`, `from` and `to`")
     assert keys(diff["changes"]) == keys_shown("one of `changes`")

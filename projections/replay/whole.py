@@ -1,0 +1,150 @@
+"""All views beside the whole log, folded once more."""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, replace
+from threading import Lock
+
+from engine.log.errors import LogReplacedError
+from engine.log.partitioner import partition_of
+from engine.log.port import EVENTS, WORKFLOWS, Log
+from projections.partition_fold import PartitionFold
+from projections.position import FAMILY as POSITIONS
+from projections.position import PartitionStoppedError, Position, read_position
+from projections.projection import Projection, family_name
+from projections.replay.live import LiveViews
+from projections.replay.row_keys import run_of
+from projections.replay.rows import RowComparison, compare_family
+from projections.replay.scratch import Scratch, families_of
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayedPartition:
+    """A partition that is replayed.
+
+    Attributes:
+        position: How far it is folded into the views, which says too whether, and why, they stopped there.
+        trouble: Why it cannot be folded so far now, or an empty text.
+    """
+
+    position: Position
+    trouble: str = ""
+
+    @property
+    def name(self) -> str:
+        """The partition as people write it."""
+        return f"{self.position.topic}/{self.position.partition}"
+
+
+class WholeReplay:
+    """Folds a log as far as views are folded, and compares all of their rows.
+
+    Args:
+        log: The log.
+        live: The views.
+        scratch: Where it is folded to.
+        projections: Whose rows are compared.
+    """
+
+    def __init__(self, log: Log, live: LiveViews, scratch: Scratch, projections: Sequence[Projection]) -> None:
+        self._log = log
+        self._live = live
+        self._scratch = scratch
+        self._projections = projections
+
+    async def fold(self, advance: Callable[[int], None]) -> list[ReplayedPartition]:
+        """Fold each partition up to where the views are; from where an interrupted replay was, if that can be.
+
+        Args:
+            advance: Is told how many more records are folded.
+        """
+        folded = [self._folded_before(position) for position in self._live.positions]
+        if any(before > position.offset for before, position in zip(folded, self._live.positions, strict=True)):
+            self._scratch.clear()
+        resumed = self._scratch.resumed
+        found = [await self._partition(position, advance) for position in self._live.positions]
+        if resumed and any(each.trouble for each in found):
+            # It may lie in what was folded the last time.
+            self._scratch.clear()
+            found = [await self._partition(position, lambda _: None) for position in self._live.positions]
+        return found
+
+    async def compare(self, partitions: Sequence[ReplayedPartition], comparison: RowComparison) -> AsyncIterator[int]:
+        """Compare all rows but those of partitions that could not be folded; give the number of rows of each step."""
+        await self._compare_positions(partitions, comparison)
+        troubled = {(each.position.topic, each.position.partition) for each in partitions if each.trouble}
+        topics = {
+            family_name(projection.name, family): projection.topic
+            for projection in self._projections
+            for family in projection.families
+        }
+        for family in families_of(self._projections):
+            if family != POSITIONS:
+                passes = self._passes(family, topics.get(family, EVENTS), troubled)
+                async for count in compare_family(self._live.store, self._scratch.store, family, comparison, passes):
+                    yield count
+
+    def _passes(self, family: str, topic: str, troubled: set[tuple[str, int]]) -> Callable[[bytes], bool]:
+        """Return what says of a key whether its row comes from a partition that could not be folded."""
+        numbers = {number for name, number in troubled if name == topic}
+
+        def passes(key: bytes) -> bool:
+            if not numbers:
+                return False
+            run_id = run_of(family, key) if topic == EVENTS else None
+            return run_id is None or partition_of(run_id, self._log.partitions) in numbers
+
+        return passes
+
+    def _folded_before(self, position: Position) -> int:
+        found = read_position(self._scratch.store, position.topic, position.partition)
+        return 0 if found is None else found.offset
+
+    async def _partition(self, position: Position, advance: Callable[[int], None]) -> ReplayedPartition:
+        end = (await self._log.ends(position.topic, position.partition)).end
+        if position.offset > end:
+            name = f"{position.topic}/{position.partition}"
+            text = f"expected {name} to reach offset {position.offset}, up to which the views are folded, but it ends"
+            return ReplayedPartition(position, f"{text} at {end}: records were lost.")
+        done = self._folded_before(position)
+        advance(done)
+
+        def moved() -> None:
+            nonlocal done
+            before, done = done, fold.position.offset
+            advance(done - before)
+
+        fold = PartitionFold(
+            self._log,
+            position.topic,
+            position.partition,
+            self._scratch.store,
+            projections=[each for each in self._projections if each.topic == position.topic],
+            moved=moved,
+            lock=Lock(),
+        )
+        try:
+            await fold.fold_to(position.offset)
+        except (PartitionStoppedError, LogReplacedError) as error:
+            return ReplayedPartition(position, str(error))
+        return ReplayedPartition(position)
+
+    async def _compare_positions(self, partitions: Sequence[ReplayedPartition], comparison: RowComparison) -> None:
+        for each in partitions:
+            if each.trouble:
+                continue
+            live = each.position
+            folded = read_position(self._scratch.store, live.topic, live.partition)
+            views = self._live.store.get(POSITIONS, live.key)
+            if live.stopped is not None:
+                # Why the views stopped there is no matter of the log.
+                views = replace(live, stopped=None, message="").encode()
+            if folded is not None and live.topic == WORKFLOWS and await self._compacted(live):
+                folded = replace(folded, offset=live.offset, digest=live.digest)
+            comparison.compare(POSITIONS, live.key, views, None if folded is None else folded.encode())
+
+    async def _compacted(self, live: Position) -> bool:
+        """Return whether the last record that was folded is gone, as it may be where newer ones have its key."""
+        if not live.offset:
+            return False
+        records = await self._log.read(WORKFLOWS, 0, live.offset - 1, 1)
+        return not records or records[0].offset != live.offset - 1
