@@ -22,13 +22,12 @@ class FoldingStuckError(ViewsError):
     code = "folding_stuck"
 
 
-async def catch_up(projector: Projector, output: Output, *, resume: str = "") -> None:
+async def catch_up(projector: Projector, output: Output) -> None:
     """Fold all that the log has now, except in partitions that are folded no further.
 
     Args:
         projector: Folds.
         output: What the command prints on.
-        resume: The command line that goes on with it after Ctrl-C, or an empty text.
 
     Raises:
         FoldingStuckError: It does not go on, for want of space or of the log.
@@ -40,7 +39,7 @@ async def catch_up(projector: Projector, output: Output, *, resume: str = "") ->
     try:
         await asyncio.wait({catching_up}, timeout=_MOMENT_SECONDS)
         if not catching_up.done():
-            with long_work(output, "folding the log", resume=resume) as shown.work:
+            with long_work(output, "folding the log") as shown.work:
                 shown.moved()
                 await catching_up
         await catching_up

@@ -25,11 +25,11 @@ def rebuild(*, options: ViewsOptions = VIEWS_OPTIONS) -> int:
     async def work() -> int:
         begun = datetime.now(UTC)
         async with open_reading(settings) as log, Projector(log, settings.views, anew=True) as projector:
-            await catch_up(projector, output, resume=interruptible.resume)
+            await catch_up(projector, output)
             found = reaches(projector.positions, await read_ends(log))
         ended = datetime.now(UTC)
         records = sum(reach.position.offset for reach in found)
-        output.line(f"{records} records folded into {settings.views} in {duration(begun, ended)}")
+        output.line(f"{records} records are folded into {settings.views}; this took {duration(begun, ended)}")
         output.document(
             {
                 "directory": str(settings.views),

@@ -100,7 +100,7 @@ def test_a_rebuild_folds_everything_anew_and_takes_the_place_of_what_was_there(r
     before = FILE, (VIEWS / FILE).read_text()
     answer = runline("rebuild")
     assert answer.code == 0, answer.err
-    assert answer.out.startswith("3 records folded into data/views in ")
+    assert answer.out.startswith("3 records are folded into data/views; this took ")
     assert (FILE, (VIEWS / FILE).read_text()) != before
     assert ids(runline) == [created]
     document = runline("rebuild", "--json").json
