@@ -162,8 +162,8 @@ async def test_memory_does_not_grow_with_the_history(quick: Path) -> None:
         fold = projector._folds[EVENTS, 0]
         assert entries(fold) == before
         ended = log.partition(EVENTS, 0).records[-1]
-        rows = projector.store.scan("runs.rows", b"", None, limit=10 * RUNS)
+        commits = projector.store.scan("traces.commits", b"", None, limit=10 * RUNS)
         log.partition(EVENTS, 0).records.append(ended._replace(offset=ended.offset + 1))
         log.partition(EVENTS, 0).wake()
         await projector.caught_up()
-        assert projector.store.scan("runs.rows", b"", None, limit=10 * RUNS) == rows
+        assert projector.store.scan("traces.commits", b"", None, limit=10 * RUNS) == commits
