@@ -87,6 +87,7 @@ class Checkpoints:
         wanted: The places where the state is to be frozen, each with the epochs whose parts name it.
         generation: Rises with every freezing.
         completed: Where the last one was complete.
+        restarted: Whether the places of all parts were collected before.
     """
 
     def __init__(self, past: Past) -> None:
@@ -144,29 +145,33 @@ class Checkpoints:
             UnforeseenError: The state that it sums up was not kept.
         """
         start = heading.start
-        frozen = self._frozen.get(start)
-        if frozen is not None:
-            if heading.part in frozen.ids:
-                if frozen.ids[heading.part] != record.headers.get("ce_id"):
-                    found(Rule.CHECKPOINT_PARTS, f"expected a copy of part {heading.part}, but it is another")
-            else:
-                self._compare(frozen, record, heading, unreadable, found)
-        elif start > record.offset:
+        if start > record.offset:
             found(Rule.CHECKPOINT_PARTS, f"expected the sum of records before it, but it sums up those below {start}")
             return
+        frozen = self._frozen.get(start)
+        if frozen is None:
+            self._check_late(record, heading, found)
+        elif heading.part in frozen.ids:
+            _check_copy(frozen.ids, record, heading, found)
+        else:
+            self._compare(frozen, record, heading, unreadable, found)
+            frozen.ids[heading.part] = record.headers.get("ce_id", "")
+        parts = self._parts.setdefault(start, {})
+        parts.setdefault(heading.part, record.offset)
+        if len(parts) == heading.parts:
+            self._complete(record.offset, heading, frozen, unreadable, found)
+
+    def _check_late(self, record: LogRecord, heading: Heading, found: Found) -> None:
+        """Check a part whose state is not at hand: it is a copy, or not what it should be, or was not foreseen."""
+        start = heading.start
+        if start <= int(heading.epoch.partition(":")[0]):
+            found(Rule.CHECKPOINT_PARTS, f"expected the sum of what its own epoch has folded, but it begins at {start}")
         elif start == self._start:
-            if self._last_ids.get(heading.part) != record.headers.get("ce_id"):
-                found(Rule.CHECKPOINT_PARTS, f"expected a copy of part {heading.part}, but it is another")
+            _check_copy(self._last_ids, record, heading, found)
         elif not self.restarted:
             raise UnforeseenError
         else:
             found(Rule.CHECKPOINT_STATE, f"expected fewer checkpoints at once; the one of {start} cannot be compared")
-        parts = self._parts.setdefault(start, {})
-        parts.setdefault(heading.part, record.offset)
-        if frozen is not None:
-            frozen.ids.setdefault(heading.part, record.headers.get("ce_id", ""))
-        if len(parts) == heading.parts:
-            self._complete(record.offset, heading, frozen, unreadable, found)
 
     def _compare(
         self, frozen: _Frozen, record: LogRecord, heading: Heading, unreadable: Mapping[str, str], found: Found
@@ -263,6 +268,11 @@ class Checkpoints:
         self.completed, self._start = cast("int", saved["completed"]), cast("int", saved["start"])
         self.restarted = bool(saved["restarted"])
         self._last_ids = dict(cast("list[tuple[int, str]]", saved["last_ids"]))
+
+
+def _check_copy(ids: Mapping[int, str], record: LogRecord, heading: Heading, found: Found) -> None:
+    if ids.get(heading.part) != record.headers.get("ce_id"):
+        found(Rule.CHECKPOINT_PARTS, f"expected a copy of part {heading.part}, but it is another")
 
 
 def part_id(heading: Heading, value: bytes) -> str:

@@ -409,6 +409,11 @@ def a_part_sums_up_what_comes(log: SimulatedLog) -> int:
     return rehashed(log, start="100000")
 
 
+@plants(Rule.CHECKPOINT_PARTS)
+def a_part_sums_up_what_stands_before_its_fence(log: SimulatedLog) -> int:
+    return rehashed(log, start="0")
+
+
 @plants(Rule.HEADER_WRONG)
 def a_part_has_no_number(log: SimulatedLog) -> int:
     return heads(kind("checkpoint"), part="x")(log)
