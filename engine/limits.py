@@ -206,3 +206,52 @@ GRAPH_FINE_CONNECTIONS_MAX: Final = 200
 """Nodes and connections of a picture up to which the layout takes all its trouble; beyond, only the fast part of it."""
 GRAPH_WAYPOINTS_MAX: Final = 50_000
 """Places that the connections of a picture may pass between their ends, one for each layer of nodes they cross."""
+
+# Following.
+FOLLOW_CONCURRENT: Final = 16
+"""Runs whose changes one service is called with at once, unless it is told otherwise."""
+FOLLOW_OPEN_CHANGES_MAX: Final = 256
+FOLLOW_OPEN_BYTES_MAX: Final = 8 * 1024 * 1024
+"""Changes, and bytes of their contexts, that wait for one service in one partition before reading waits for it."""
+FOLLOW_SERVICES_MAX: Final = 16
+"""Services of one group: the progress of all of them fits what Kafka keeps with an offset."""
+FOLLOW_METADATA_BYTES_MAX: Final = 4_096
+"""Bytes that Kafka keeps with the offset of a group (`offset.metadata.max.bytes`)."""
+FOLLOW_STALL_SECONDS: Final = 1.0
+"""A service that takes longer for a change no longer holds up the services after it, for that run."""
+FOLLOW_ATTEMPTS: Final = 5
+"""Calls of a service for one change before the change is parked."""
+FOLLOW_RETRY_SECONDS_MIN: Final = 0.1
+FOLLOW_RETRY_SECONDS_MAX: Final = 10.0
+"""The first delay before a failed call is repeated, and the longest: it doubles each time."""
+FOLLOW_SAVE_SECONDS: Final = 1.0
+"""How often progress is recorded while there is any."""
+FOLLOW_SAVE_CHANGES: Final = 1_000
+"""Changes after which it is recorded sooner."""
+FOLLOW_DRAIN_SECONDS: Final = 2.0
+"""How long letting go of a partition waits for the calls under way."""
+FOLLOW_PARKED_MAX: Final = 1_000
+"""Parked changes of one service in one partition, after which it stops there: it is at fault, not the changes."""
+FOLLOW_ERROR_CHARACTERS_MAX: Final = 1_000
+"""Characters of an error that are kept with a parked change."""
+FOLLOW_ASKED_SECONDS: Final = 0.5
+"""How often the host of an embedded log looks whether people ask for something."""
+FOLLOW_TURN_RECORDS: Final = 500
+"""Records that a follower reads at once while it folds without delivering."""
+
+# Webhooks.
+WEBHOOK_CONNECT_SECONDS: Final = 10.0
+"""How long finding the endpoint's address, connecting and TLS may take."""
+WEBHOOK_SECONDS: Final = 20.0
+"""How long one request may take in all, unless it is told otherwise."""
+WEBHOOK_ANSWER_BYTES_MAX: Final = 4 * 1024
+"""Bytes of an answer's body that are read; the connection of one with more is closed."""
+WEBHOOK_ANSWER_CHARACTERS_SHOWN: Final = 200
+"""Characters of a failed answer's body that its error shows."""
+WEBHOOK_RETRY_AFTER_SECONDS_MAX: Final = 60.0
+"""The longest pause that an endpoint is given when it asks for one with `Retry-After`."""
+WEBHOOK_SECRETS_MAX: Final = 4
+"""Secrets that a webhook is signed with at once, while one replaces another."""
+WEBHOOK_SECRET_BYTES_MIN: Final = 24
+WEBHOOK_SECRET_BYTES_MAX: Final = 64
+"""Bytes of a secret, as the Standard Webhooks specification has them."""

@@ -1,0 +1,125 @@
+"""Calling a service until it deals with a change, or is given up on."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import NamedTuple, TypeVar
+
+from consumers.host.delivery import Delivery, HostedService
+from consumers.host.store import ProgressStore
+from engine.errors import ClosedError, RunlineError
+from engine.limits import (
+    FENCE_RETRY_SECONDS_MAX,
+    FENCE_RETRY_SECONDS_MIN,
+    FOLLOW_ERROR_CHARACTERS_MAX,
+    FOLLOW_RETRY_SECONDS_MAX,
+)
+from engine.ports import Clock
+from engine.run import Run, Trace
+
+_LOGGER = logging.getLogger("runline.follow")
+
+A = TypeVar("A")
+R = TypeVar("R")
+
+
+class Failed(NamedTuple):
+    """A change was not dealt with.
+
+    Attributes:
+        error: Why the last call failed.
+        attempts: Calls.
+        given_up: Whether the host lets go, so that somebody else, or a later start, delivers it again.
+    """
+
+    error: str
+    attempts: int
+    given_up: bool
+
+
+class Retry(NamedTuple):
+    """What is done about calls that fail.
+
+    Attributes:
+        attempts: Calls for one change before it is parked.
+        first_seconds: The first delay; it doubles each time.
+        hold: Whether later changes of the run then wait behind it.
+    """
+
+    attempts: int
+    first_seconds: float
+    hold: bool
+
+
+class Attempts:
+    """Calls one service.
+
+    Args:
+        service: The service.
+        store: Where parked changes are kept.
+        retry: What is done about calls that fail.
+        clock: Waits.
+    """
+
+    def __init__(self, service: HostedService, store: ProgressStore, retry: Retry, clock: Clock) -> None:
+        self.service = service
+        self.store = store
+        self._retry = retry
+        self._clock = clock
+
+    @property
+    def hold(self) -> bool:
+        """Whether later changes of a run wait behind a parked one."""
+        return self._retry.hold
+
+    async def deliver(self, subject: Run | Trace, delivery: Delivery, leaving: Callable[[], bool]) -> Failed | None:
+        """Call the service with one change; while it fails, again after a growing delay, so many times.
+
+        Args:
+            subject: The run or trace after the change.
+            delivery: The change.
+            leaving: Whether the host lets go of the partition; then no call is repeated.
+        """
+        delay = self._retry.first_seconds
+        for attempt in range(1, self._retry.attempts + 1):
+            error = await self._call(subject, replace(delivery, attempt=attempt))
+            if error is None:
+                return None
+            if leaving():
+                return Failed(error, attempt, given_up=True)
+            if attempt < self._retry.attempts:
+                _LOGGER.warning(
+                    "Progress service %s failed on event %s (%s), attempt %d of %d: %s",
+                    self.service.name, delivery.event_id, delivery.event_type, attempt, self._retry.attempts, error,
+                )  # fmt: skip
+                await self._clock.sleep(delay)
+                delay = min(2 * delay, FOLLOW_RETRY_SECONDS_MAX)
+            else:
+                return Failed(error, attempt, given_up=False)
+        raise AssertionError("there is at least one attempt")
+
+    async def _call(self, subject: Run | Trace, delivery: Delivery) -> str | None:
+        async with self.service.slots:
+            try:
+                await self.service.call(subject, delivery)
+            except (Exception, SystemExit, asyncio.CancelledError) as error:
+                task = asyncio.current_task()
+                if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
+                    raise
+                _LOGGER.debug("Progress service %s failed", self.service.name, exc_info=True)
+                return f"{type(error).__name__}: {error}"[:FOLLOW_ERROR_CHARACTERS_MAX]
+        return None
+
+    async def record(self, work: Callable[[A], Awaitable[R]], argument: A) -> R:
+        """Do something with the log or the store; while that cannot be done, try again: nothing may be left out."""
+        delay = FENCE_RETRY_SECONDS_MIN
+        while True:
+            try:
+                return await work(argument)
+            except ClosedError:
+                raise
+            except RunlineError as error:
+                _LOGGER.error("Progress service %s: %s; trying again", self.service.name, error)  # noqa: TRY400 - the text says it all
+            await self._clock.sleep(delay)
+            delay = min(2 * delay, FENCE_RETRY_SECONDS_MAX)

@@ -1,0 +1,376 @@
+"""One service on one partition: its own reader, its own fold, its own position."""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Final
+
+from consumers.host.attempts import Attempts, Failed
+from consumers.host.errors import PartitionStoppedError, StopReason
+from consumers.host.item import Item, items_of
+from consumers.host.lag import Lag
+from consumers.host.parked import Parked
+from consumers.host.progress import Place, Progress
+from consumers.host.refold import fold_before
+from consumers.host.track import Track
+from consumers.host.wanted import Wanted
+from engine.core.view import View
+from engine.errors import ClosedError, LogDamagedError, LogError
+from engine.limits import (
+    FENCE_RETRY_SECONDS_MAX,
+    FENCE_RETRY_SECONDS_MIN,
+    FOLLOW_PARKED_MAX,
+    FOLLOW_STALL_SECONDS,
+    FOLLOW_TURN_RECORDS,
+)
+from engine.log.port import EVENTS, Log, LogRecord
+
+_LOGGER = logging.getLogger("runline.follow")
+
+_EVERYTHING: Final = ""
+"""Stands for the whole partition where a run's id could stand."""
+
+
+@dataclass
+class _Lane:
+    """The changes of one run, in order."""
+
+    items: deque[Item] = field(default_factory=deque)
+    task: asyncio.Task[None] | None = None
+
+
+class Follower:
+    """Delivers the changes of one partition to one service: in order for each run, different runs in parallel.
+
+    Args:
+        log: The log.
+        partition: The partition of `events`.
+        topic_id: The identity of the topic that is followed.
+        attempts: Calls the service.
+        progress: How far the service has come.
+        wanted: Which changes are delivered.
+        parked: What is parked of this service and partition.
+        before: The follower of the service before, which hears of a change first as long as it does not stall.
+        dealt: Called after each change that was dealt with.
+
+    Attributes:
+        trouble: What keeps the service from going on, or an empty text.
+        stopped: Whether it goes on no further for this reason.
+    """
+
+    def __init__(
+        self,
+        log: Log,
+        partition: int,
+        topic_id: str,
+        attempts: Attempts,
+        progress: Progress,
+        *,
+        wanted: Wanted,
+        parked: list[Parked],
+        before: "Follower | None",
+        dealt: Callable[[], None],
+    ) -> None:
+        self.track = Track(progress)
+        self.trouble = ""
+        self.stopped = False
+        self.partition = partition
+        self._log = log
+        self._topic_id = topic_id
+        self._attempts = attempts
+        self._wanted = wanted
+        self._before = before
+        self._dealt = dealt
+        self._view: View | None = None
+        self._lanes: dict[str, _Lane] = {}
+        self._parked = {each.key: each for each in parked}
+        self._held = {each.run_id: each.key for each in parked if each.held}
+        self._counted: set[str] = set()
+        self._stalled: set[str] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._draining = False
+
+    @property
+    def service(self) -> str:
+        """The service's name."""
+        return self._attempts.service.name
+
+    @property
+    def name(self) -> str:
+        """The service and the partition, as people write them."""
+        return f"{self.service} on {EVENTS}/{self.partition}"
+
+    def lag(self, end: int) -> Lag:
+        """Return how far the service is behind, given where the partition ends."""
+        position = self.track.progress.position[0]
+        return Lag(self.service, self.partition, position, end, self.track.open, len(self._parked), self.trouble)
+
+    async def run(self) -> None:
+        """Deliver what is there and what comes, until the partition cannot be followed further."""
+        for parked in list(self._parked.values()):
+            if parked.asked:
+                self.ask(parked)
+        delay = FENCE_RETRY_SECONDS_MIN
+        while True:
+            before = self.track.read
+            try:
+                await self._begin()
+                await self._follow()
+            except ClosedError:
+                return
+            except PartitionStoppedError as stopped:
+                self.stop(stopped)
+                return
+            except LogError as error:
+                self.trouble = str(error)
+                _LOGGER.error("%s cannot go on now: %s; trying again", self.name, error)  # noqa: TRY400 - the text says it all
+            moved = self.track.read > before
+            delay = FENCE_RETRY_SECONDS_MIN if moved else min(2 * delay, FENCE_RETRY_SECONDS_MAX)
+            await asyncio.sleep(delay)
+
+    def stop(self, error: PartitionStoppedError) -> None:
+        """Go on no further in this partition, loudly; nobody waits for this service any more."""
+        _LOGGER.error("%s goes on no further: %s", self.name, error)
+        self.trouble, self.stopped = str(error), True
+        self.track.wake()
+
+    def ask(self, parked: Parked) -> None:
+        """Deliver a parked change again, or skip it, and what is held behind it; nothing else waits for that."""
+        if parked.key in self._parked and not any(task.get_name() == parked.key for task in self._tasks):
+            self._parked[parked.key] = parked
+            task = asyncio.create_task(self._release(parked), name=parked.key)
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    def find(self, key: str) -> Parked | None:
+        """Return a parked change by its key."""
+        return self._parked.get(key)
+
+    async def drain(self) -> None:
+        """Take no more changes, and wait until the calls under way are over."""
+        self._draining = True
+        lanes = [lane.task for lane in self._lanes.values() if lane.task is not None]
+        if lanes:
+            await asyncio.wait(lanes)
+
+    async def drop(self) -> None:
+        """Let go of everything at once; a call in a thread goes on, and nobody waits for it."""
+        tasks = [*self._tasks, *(lane.task for lane in self._lanes.values() if lane.task is not None)]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    # Reading.
+
+    async def _begin(self) -> None:
+        """Make sure that the partition is the one that was followed, and fold up to where reading stands."""
+        topic_id = await self._log.topic_id(EVENTS)
+        if topic_id != self._topic_id:
+            raise PartitionStoppedError(
+                StopReason.TOPIC_RECREATED,
+                f"expected the topic {EVENTS} with the identity {self._topic_id}, which was followed, but found "
+                f"{topic_id}: it was made again, or the progress is that of another log.",
+                hint="Begin anew with --reset.",
+            )
+        ends, offset = await self._log.ends(EVENTS, self.partition), self.track.read[0]
+        if not ends.start <= offset <= ends.end:
+            truncated = offset > ends.end
+            raise PartitionStoppedError(
+                StopReason.LOG_TRUNCATED if truncated else StopReason.POSITION_GONE,
+                f"expected {EVENTS}/{self.partition} to hold offset {offset}, up to which it was followed, but it "
+                f"holds those from {ends.start} to {ends.end}.",
+                hint="Begin anew with --reset." if truncated else "Restore the records, or begin anew with --reset.",
+            )
+        if self._view is None or self._view.position != offset:
+            self._view = await self._fold_before(offset)
+        self.trouble = ""
+
+    async def _fold_before(self, offset: int) -> View:
+        try:
+            return await fold_before(self._log, self.partition, offset)
+        except LogDamagedError as error:
+            if not (await self._log.ends(EVENTS, self.partition)).start:
+                raise
+            raise PartitionStoppedError(StopReason.POSITION_GONE, error.args[0], hint=error.hint) from error
+
+    async def _follow(self) -> None:
+        assert self._view is not None, "reading has begun"
+        reader = self._log.reader(EVENTS, self.partition, self._view.position)
+        try:
+            while True:
+                for record in await reader.next():
+                    await self._take(self._view, record)
+                await asyncio.sleep(0)
+        finally:
+            reader.close()
+
+    async def _take(self, view: View, record: LogRecord) -> None:
+        unreadable = len(view.unreadable)
+        accepted = view.fold(record)
+        if accepted is not None:
+            for item in items_of(self.partition, record, accepted, self._wanted):
+                if self.track.wants(item.place):
+                    self.track.reach(item.place)
+                    await self._put(item)
+        elif len(view.unreadable) > unreadable:
+            self._check_readable(view, record)
+        self.track.reach((record.offset + 1, 0))
+
+    def _check_readable(self, view: View, record: LogRecord) -> None:
+        why = view.unreadable[record.key]
+        if record.key in view.from_future:
+            raise PartitionStoppedError(
+                StopReason.EVENT_FROM_FUTURE,
+                f"expected events that this version knows in {EVENTS}/{self.partition}, but found {why}.",
+                hint="Use the version of Runline that wrote it, or a newer one.",
+            )
+        _LOGGER.error("%s: run %s is followed no further: %s", self.name, record.key, why)
+
+    # Delivering.
+
+    async def _put(self, item: Item) -> None:
+        if item.run_id not in self._held:
+            await self.track.room()
+        if item.run_id in self._held:
+            self._hold_back(item)
+            return
+        self.track.begin(item.place, item.size)
+        lane = self._lanes.get(item.run_id)
+        if lane is None:
+            lane = self._lanes[item.run_id] = _Lane()
+            lane.task = asyncio.create_task(self._work(item.run_id, lane))
+        lane.items.append(item)
+
+    async def _work(self, run_id: str, lane: _Lane) -> None:
+        try:
+            while lane.items and not self._draining:
+                item = lane.items[0]
+                if self._before is not None:
+                    await self._before.pass_by(item.place, run_id)
+                failed = await self._attempts.deliver(item.subject, item.delivery, lambda: self._draining)
+                if failed is not None and (
+                    failed.given_up or not await self._park(item, failed, held=self._attempts.hold)
+                ):
+                    return
+                self._finish(lane.items.popleft())
+                while run_id in self._held and lane.items:
+                    self._hold_back(lane.items[0])
+                    self._finish(lane.items.popleft())
+        finally:
+            self._stalled.discard(run_id)
+            if not lane.items:
+                del self._lanes[run_id]
+
+    def _finish(self, item: Item) -> None:
+        self.track.finish(item.place)
+        self._dealt()
+
+    async def pass_by(self, place: Place, run_id: str) -> None:
+        """Wait until this service has dealt with a change, or has stalled; then it is no longer waited for."""
+        until = asyncio.get_running_loop().time() + FOLLOW_STALL_SECONDS
+        while not (self.stopped or self.track.has_dealt_with(place)):
+            slow = run_id if place < self.track.read else _EVERYTHING
+            if slow in self._stalled:
+                return
+            try:
+                async with asyncio.timeout_at(until):
+                    await self.track.moved()
+            except TimeoutError:
+                self._stalled.add(slow)
+                what = f"run {run_id}" if slow else "the partition"
+                _LOGGER.warning("%s stalls; the services after it go on without it in %s", self.name, what)
+        if place < self.track.read:
+            self._stalled.discard(_EVERYTHING)
+
+    # Parking.
+
+    def _hold_back(self, item: Item) -> None:
+        key = self._held[item.run_id]
+        parked = self._parked[key]
+        self._parked[key] = replace(parked, behind=parked.behind + 1)
+        self._counted.add(key)
+
+    async def save_counts(self) -> None:
+        """Record how many changes are held behind the parked ones."""
+        counted, self._counted = self._counted, set()
+        for key in counted & self._parked.keys():
+            await self._attempts.store.park(self._parked[key])
+
+    async def _park(self, item: Item, failed: Failed, *, held: bool) -> bool:
+        """Park a change; return False, and stop, when too many are."""
+        if len(self._parked) >= FOLLOW_PARKED_MAX:
+            if not self.stopped:
+                self.stop(_too_many(self.name))
+            return False
+        parked = Parked(
+            service=self.service,
+            partition=self.partition,
+            run_id=item.run_id,
+            offset=item.place[0],
+            index=item.place[1],
+            event_id=item.delivery.event_id,
+            event_type=item.delivery.event_type,
+            error=failed.error,
+            attempts=failed.attempts,
+            time=datetime.now(UTC).isoformat(),
+            held=held,
+        )
+        self._parked[parked.key] = parked
+        await self._attempts.record(self._attempts.store.park, parked)
+        if held:
+            self._held[parked.run_id] = parked.key
+        _LOGGER.error(
+            "%s failed on event %s (%s) of run %s, %d attempts; it is parked%s: %s",
+            self.name, parked.event_id, parked.event_type, parked.run_id, failed.attempts,
+            ", and the run's later changes wait behind it" if held else "", failed.error,
+        )  # fmt: skip
+        return True
+
+    async def _release(self, parked: Parked) -> None:
+        """Deliver a parked change again, or skip it, and what is held behind it, until the run is where others are."""
+        view = await self._attempts.record(lambda at: fold_before(self._log, self.partition, at), parked.offset)
+        while view.position < (end := self.track.read[0] if parked.held else parked.offset + 1):
+            count = min(FOLLOW_TURN_RECORDS, end - view.position)
+            for record in await self._attempts.record(self._read, (view.position, count)):
+                accepted = view.fold(record)
+                if accepted is None or record.key != parked.run_id:
+                    continue
+                for item in items_of(self.partition, record, accepted, self._wanted):
+                    if not await self._deliver_again(parked, item):
+                        return
+        if parked.held:
+            del self._held[parked.run_id]
+        del self._parked[parked.key]
+        await self._attempts.record(self._attempts.store.unpark, parked)
+        _LOGGER.info("%s goes on with run %s", self.name, parked.run_id)
+
+    async def _deliver_again(self, parked: Parked, item: Item) -> bool:
+        """Deliver a change of a release; when that fails, park it in place of the one before and return False."""
+        first = parked.place if parked.asked == "retry" else (parked.offset, parked.index + 1)
+        if item.place < first or not (parked.held or item.place == parked.place):
+            return True
+        failed = await self._attempts.deliver(item.subject, item.delivery, lambda: self._draining)
+        if failed is None:
+            return True
+        if not failed.given_up:
+            if item.place == parked.place:
+                failed = failed._replace(attempts=failed.attempts + parked.attempts)
+            del self._parked[parked.key]
+            await self._park(item, failed, held=parked.held)
+            if item.place != parked.place:
+                await self._attempts.record(self._attempts.store.unpark, parked)
+        return False
+
+    async def _read(self, stretch: tuple[int, int]) -> list[LogRecord]:
+        return list(await self._log.read(EVENTS, self.partition, *stretch))
+
+
+def _too_many(name: str) -> PartitionStoppedError:
+    return PartitionStoppedError(
+        StopReason.TOO_MANY_PARKED,
+        f"expected at most {FOLLOW_PARKED_MAX} parked changes of {name}.",
+        hint="Mend the service, begin it again, and ask for `runline parked retry`.",
+    )

@@ -1,0 +1,282 @@
+"""The host: follows the partitions that are its own, and calls its services with every change."""
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from types import TracebackType
+from typing import Self
+
+from consumers.host.attempts import Attempts, Retry
+from consumers.host.delivery import HostedService, Service, check_service
+from consumers.host.follower import Follower
+from consumers.host.lag import Lag
+from consumers.host.local import check_name
+from consumers.host.share import Share, Terms
+from consumers.host.start import Start
+from consumers.host.store import ProgressStore
+from consumers.host.wanted import Wanted
+from engine.errors import ArgumentError, RunlineError
+from engine.executor.threads import Threads
+from engine.limits import (
+    FOLLOW_ATTEMPTS,
+    FOLLOW_CONCURRENT,
+    FOLLOW_RETRY_SECONDS_MIN,
+    FOLLOW_SAVE_CHANGES,
+    FOLLOW_SAVE_SECONDS,
+    FOLLOW_SERVICES_MAX,
+)
+from engine.log.port import EVENTS, Log
+from engine.ports import Clock, SystemClock
+
+_LOGGER = logging.getLogger("runline.follow")
+
+_EVERYWHERE = Wanted()
+_NOW = Start.now()
+
+
+class ServiceHost:
+    """Calls progress services with the changes of a log, at their own pace, wherever they left off.
+
+    Each service has a reader, a fold and a recorded position of its own in each partition, so that one that fails or
+    stalls harms nobody. As long as none stalls, a service hears of a change after the service before it has dealt
+    with it. Changes of a run are delivered in order, those of different runs in parallel; each at least once.
+
+    Args:
+        log: The log, open for reading.
+        services: By the names that their progress is recorded under, in the order in which they are called.
+        store: Where the group keeps its progress; the host lets go of it when it closes.
+        start: Where services begin that have come nowhere yet.
+        wanted: Which changes are delivered.
+        concurrent: Runs whose changes one service is called with at once.
+        timeout: Seconds after which an asynchronous call is cancelled and counts as failed; none unless given.
+        attempts: Calls for one change before it is parked.
+        retry_seconds: The delay before the second call; it doubles each time.
+        hold: Whether later changes of a run wait behind a parked one, so that the service sees the run in order.
+        adopt: Whether to go on in a group that has other services, too, which then nobody may be calling.
+        clock: Waits between calls that failed.
+
+    Raises:
+        ServiceInvalidError: A service is none.
+        ArgumentError: There is no service, there are too many, or a name is not what a name must be.
+    """
+
+    def __init__(
+        self,
+        log: Log,
+        services: Mapping[str, Service],
+        store: ProgressStore,
+        *,
+        start: Start = _NOW,
+        wanted: Wanted = _EVERYWHERE,
+        concurrent: int = FOLLOW_CONCURRENT,
+        timeout: float | None = None,
+        attempts: int = FOLLOW_ATTEMPTS,
+        retry_seconds: float = FOLLOW_RETRY_SECONDS_MIN,
+        hold: bool = True,
+        adopt: bool = False,
+        clock: Clock | None = None,
+    ) -> None:
+        check_services(services)
+        self._log = log
+        self._store = store
+        self._threads = Threads(asyncio.get_running_loop())
+        hosted = [
+            HostedService(name, service, self._threads, concurrent=concurrent, timeout=timeout)
+            for name, service in services.items()
+        ]
+        retry = Retry(attempts, retry_seconds, hold)
+        clock = SystemClock() if clock is None else clock
+        self._terms = Terms(
+            log=log,
+            store=store,
+            attempts=[Attempts(each, store, retry, clock) for each in hosted],
+            start=start,
+            wanted=wanted,
+            adopt=adopt,
+            dealt=self._dealt,
+        )
+        self._shares: dict[int, Share] = {}
+        self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._work: list[asyncio.Task[None]] = []
+        self._leaving: set[asyncio.Task[None]] = set()
+        self._unsaved = 0
+        self._many = asyncio.Event()
+        self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._closed = False
+
+    async def __aenter__(self) -> Self:
+        """Begin to follow."""
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Record how far the services have come, and let go of everything."""
+        await self.close()
+
+    async def start(self) -> None:
+        """Join the group, and begin to follow what it gives.
+
+        Raises:
+            RunlineError: The group cannot be joined.
+        """
+        await self._store.join(self)
+        self._work = [asyncio.create_task(self._save_now_and_then()), asyncio.create_task(self._hear_requests())]
+
+    async def close(self) -> None:
+        """Wait, bounded, for the calls under way, record how far the services have come, and leave the group."""
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            await self.revoked(list(self._shares))
+        finally:
+            for task in self._work:
+                task.cancel()
+            await asyncio.gather(*self._work, *self._leaving, return_exceptions=True)
+            self._failed.cancel()
+            await self._store.leave()
+            self._threads.close()
+
+    async def failure(self) -> None:
+        """Wait until the host cannot go on, which may be never.
+
+        Raises:
+            GroupDiffersError: The group has other services.
+        """
+        await asyncio.shield(self._failed)
+
+    async def caught_up(self) -> None:
+        """Wait until everything that is on the log now was dealt with, or is parked, in the host's partitions.
+
+        What was stopped is not waited for.
+        """
+        for number, share in list(self._shares.items()):
+            end = (await self._log.ends(EVENTS, number)).end
+            await share.begun.wait()
+            for follower in share.followers:
+                while not follower.stopped and follower.track.progress.lowest < (end, 0):
+                    await follower.track.moved()
+
+    async def lag(self) -> Sequence[Lag]:
+        """Return how far each service is behind in each partition of this host.
+
+        Raises:
+            LogError: The log cannot be asked.
+        """
+        found: list[Lag] = []
+        for number, share in sorted(self._shares.items()):
+            end = (await self._log.ends(EVENTS, number)).end
+            found += [follower.lag(end) for follower in share.followers]
+        return found
+
+    # What the group says.
+
+    def assigned(self, partitions: Sequence[int]) -> None:
+        """Follow partitions, too."""
+        for number in partitions:
+            if number not in self._shares and not self._closed:
+                share = self._shares[number] = Share(number, self._terms)
+                self._tasks[number] = asyncio.create_task(self._follow(share))
+        if partitions:
+            _LOGGER.info("Following partitions %s", list(partitions))
+
+    async def revoked(self, partitions: Sequence[int]) -> None:
+        """Let partitions go when the calls under way are over, or the time for that is up, and progress is recorded."""
+        shares = [share for number in partitions if (share := self._let_go(number)) is not None]
+        await asyncio.gather(*(share.drain() for share in shares))
+        for share in shares:
+            await self._save(share)
+        await asyncio.gather(*(share.drop() for share in shares))
+
+    def lost(self, partitions: Sequence[int]) -> None:
+        """Let partitions go at once: others follow them already."""
+        for number in partitions:
+            if (share := self._let_go(number)) is not None:
+                task = asyncio.create_task(share.drop())
+                self._leaving.add(task)
+                task.add_done_callback(self._leaving.discard)
+
+    def decided(self) -> Mapping[int, int]:
+        """Return nothing: the store records how far the services have come."""
+        return {}
+
+    # Inside.
+
+    def _let_go(self, number: int) -> Share | None:
+        task = self._tasks.pop(number, None)
+        if task is not None:
+            task.cancel()
+        return self._shares.pop(number, None)
+
+    async def _follow(self, share: Share) -> None:
+        try:
+            await share.run()
+        except RunlineError as error:
+            if not self._failed.done():
+                self._failed.set_exception(error)
+                # Whoever does not wait for the failure reads of it here.
+                self._failed.exception()
+                _LOGGER.error("The host cannot go on: %s", error)  # noqa: TRY400 - the text says it all
+        except Exception as error:
+            _LOGGER.exception("The host cannot go on")
+            if not self._failed.done():
+                self._failed.set_exception(error)
+                self._failed.exception()
+
+    def _dealt(self) -> None:
+        self._unsaved += 1
+        if self._unsaved >= FOLLOW_SAVE_CHANGES:
+            self._many.set()
+
+    async def _save_now_and_then(self) -> None:
+        while True:
+            try:
+                async with asyncio.timeout(FOLLOW_SAVE_SECONDS):
+                    await self._many.wait()
+            except TimeoutError:
+                pass
+            self._many.clear()
+            self._unsaved = 0
+            for share in list(self._shares.values()):
+                await self._save(share)
+
+    async def _save(self, share: Share) -> None:
+        try:
+            await share.save()
+        except RunlineError as error:
+            _LOGGER.warning("The progress in %s/%d cannot be recorded now: %s", EVENTS, share.partition, error)
+
+    async def _hear_requests(self) -> None:
+        while True:
+            request = await self._store.asked()
+            for follower in self._followers():
+                if (parked := follower.find(request.key)) is not None:
+                    parked = replace(parked, asked=request.action)
+                    try:
+                        await self._store.park(parked)
+                    except RunlineError as error:
+                        _LOGGER.error("%s cannot be asked for: %s", request.key, error)  # noqa: TRY400 - the text says it all
+                    follower.ask(parked)
+
+    def _followers(self) -> list[Follower]:
+        return [follower for share in self._shares.values() for follower in share.followers]
+
+
+def check_services(services: Mapping[str, object]) -> None:
+    """Refuse what no host can call.
+
+    Raises:
+        ServiceInvalidError: A service is none.
+        ArgumentError: There is no service, there are too many, or a name is not what a name must be.
+    """
+    if not 1 <= len(services) <= FOLLOW_SERVICES_MAX:
+        raise ArgumentError(
+            f"expected between 1 and {FOLLOW_SERVICES_MAX} services of one group, but found {len(services)}.",
+            hint="Follow with more groups.",
+        )
+    for name, service in services.items():
+        check_name("service", name)
+        check_service(name, service)

@@ -1,0 +1,108 @@
+"""How far services have come in a partition: what is recorded, so that a restart repeats as little as possible."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, NamedTuple, TypeGuard
+
+import orjson
+
+from engine.store.errors import StoreDamagedError
+
+Place = tuple[int, int]
+"""Where a change stands: the commit's offset and the event's index in it."""
+_PLACE_NUMBERS: Final = 2
+
+
+class Progress(NamedTuple):
+    """How far one service has come in one partition.
+
+    Attributes:
+        position: Everything below this place was dealt with, save what is open.
+        open: Places below the position whose changes were not dealt with yet, in order.
+    """
+
+    position: Place
+    open: tuple[Place, ...] = ()
+
+    @property
+    def lowest(self) -> Place:
+        """The place below which everything was dealt with."""
+        return min((*self.open[:1], self.position))
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionProgress:
+    """How far all services of a group have come in one partition.
+
+    Attributes:
+        topic_id: The identity of the topic that is followed.
+        services: By their names, also those that no host has at the moment.
+    """
+
+    topic_id: str
+    services: Mapping[str, Progress]
+
+    @property
+    def lowest(self) -> int:
+        """The offset below which everything was dealt with by all services."""
+        return min((progress.lowest[0] for progress in self.services.values()), default=0)
+
+    def encode(self, bytes_max: int | None = None) -> bytes:
+        """Return the progress as JSON.
+
+        Args:
+            bytes_max: When it is longer, services repeat from the lowest place that is open, those with most first.
+        """
+        services = dict(self.services)
+        for name in (*sorted(services, key=lambda each: -len(services[each].open)), None):
+            text = orjson.dumps(
+                {"topic": self.topic_id, "services": {each: _row(progress) for each, progress in services.items()}}
+            )
+            if bytes_max is None or len(text) <= bytes_max or name is None:
+                return text
+            services[name] = Progress(services[name].lowest)
+        raise AssertionError("the last turn returns")
+
+
+def read_progress(text: bytes, where: str) -> PartitionProgress:
+    """Return progress from JSON.
+
+    Args:
+        text: As `PartitionProgress.encode` gave it.
+        where: For the error.
+
+    Raises:
+        StoreDamagedError: It is no progress.
+    """
+    try:
+        row = orjson.loads(text)
+        topic_id, services = row["topic"], row["services"]
+        found = {str(name): _progress(numbers) for name, numbers in services.items()}
+        if isinstance(topic_id, str):
+            return PartitionProgress(topic_id, found)
+    except (AttributeError, KeyError, TypeError, ValueError):
+        pass
+    raise StoreDamagedError(f"expected the progress of services in {where}, but found {text[:80]!r}.")
+
+
+def _row(progress: Progress) -> list[int]:
+    """Return progress as numbers: the position, then what is open, offsets counted from the lowest one."""
+    numbers = [*progress.position]
+    low = progress.lowest[0]
+    numbers += [low, *(number for offset, index in progress.open for number in (offset - low, index))]
+    return numbers if progress.open else numbers[:_PLACE_NUMBERS]
+
+
+def _progress(numbers: object) -> Progress:
+    if not _are_numbers(numbers) or len(numbers) < _PLACE_NUMBERS:
+        raise ValueError("no progress")
+    offset, index, *rest = numbers
+    if not rest:
+        return Progress((offset, index))
+    low, *flat = rest
+    places = zip(flat[::2], flat[1::2], strict=True)
+    return Progress((offset, index), tuple((low + each, number) for each, number in places))
+
+
+def _are_numbers(value: object) -> TypeGuard[list[int]]:
+    return isinstance(value, list) and all(type(each) is int and each >= 0 for each in value)

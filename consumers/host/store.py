@@ -1,0 +1,51 @@
+"""Where a group keeps how far its services have come: the port of both adapters."""
+
+from typing import Protocol
+
+from consumers.host.parked import Parked, Request
+from consumers.host.progress import PartitionProgress
+from engine.log.port import Owner
+
+
+class ProgressStore(Protocol):
+    """A group's records of its services: how far they have come, and what is parked.
+
+    All methods raise RunlineError when the records cannot be read or written now.
+    """
+
+    @property
+    def shared(self) -> bool:
+        """Whether other hosts may be in the group at the same time."""
+        ...
+
+    async def join(self, owner: Owner) -> None:
+        """Become a member of the group; the owner hears which partitions are its own."""
+        ...
+
+    async def leave(self) -> None:
+        """Leave the group, and let go of the records."""
+        ...
+
+    async def load(self, partition: int) -> PartitionProgress | None:
+        """Return how far the group has come in a partition, or None when it has not begun."""
+        ...
+
+    async def save(self, partition: int, progress: PartitionProgress) -> None:
+        """Record how far the group has come in a partition, which is this member's."""
+        ...
+
+    async def parked(self, partition: int) -> list[Parked]:
+        """Return what is parked of a partition."""
+        ...
+
+    async def park(self, parked: Parked) -> None:
+        """Keep a parked change, in place of what was kept under its key."""
+        ...
+
+    async def unpark(self, parked: Parked) -> None:
+        """Forget a parked change."""
+        ...
+
+    async def asked(self) -> Request:
+        """Wait for the next thing that people ask for, of any partition."""
+        ...

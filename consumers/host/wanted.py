@@ -1,0 +1,44 @@
+"""Which changes a host delivers: decided from a record's headers and the run's workflow, before contexts are made."""
+
+from typing import Final, NamedTuple
+
+from engine.core.state import RunStatus
+from engine.core.view import Accepted
+from engine.log.port import LogRecord
+
+_NOT_DELIVERED: Final = "command."
+"""Begins the types of events that change no run and no trace."""
+STATUS_OF: Final = {
+    "created": RunStatus.CREATED,
+    "started": RunStatus.RUNNING,
+    "succeeded": RunStatus.SUCCESS,
+    "failed": RunStatus.FAILED,
+    "cancelled": RunStatus.CANCELLED,
+}
+"""The status of a run or a trace after an event, by the last word of the event's type."""
+
+
+class Wanted(NamedTuple):
+    """What a change must be to be delivered; an empty set wants all.
+
+    Attributes:
+        workflows: Ids of workflows.
+        statuses: Statuses of the run or trace after the change, such as `Failed`.
+        types: Types of events, such as `run.succeeded`.
+    """
+
+    workflows: frozenset[str] = frozenset()
+    statuses: frozenset[str] = frozenset()
+    types: frozenset[str] = frozenset()
+
+    def indexes(self, record: LogRecord, accepted: Accepted) -> list[int]:
+        """Return which events of a commit are wanted, by their places in it."""
+        if self.workflows and accepted.after.workflow not in self.workflows:
+            return []
+        types = record.headers.get("types", "").split(",")
+        return [index for index, event_type in enumerate(types) if self._wants(event_type)]
+
+    def _wants(self, event_type: str) -> bool:
+        if event_type.startswith(_NOT_DELIVERED) or (self.types and event_type not in self.types):
+            return False
+        return not self.statuses or STATUS_OF.get(event_type.rpartition(".")[2]) in self.statuses
