@@ -1,0 +1,192 @@
+"""The service: sends one request for each change, and says whether the endpoint took it."""
+
+import asyncio
+import ssl
+from collections.abc import Collection, Sequence
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from typing import Final
+
+import aiohttp
+
+from consumers.host.delivery import Delivery
+from consumers.webhook.addresses import Addresses
+from consumers.webhook.endpoint import endpoint_of
+from consumers.webhook.message import body_of
+from consumers.webhook.signature import Signer
+from engine.errors import RunlineError
+from engine.limits import (
+    WEBHOOK_ANSWER_BYTES_MAX,
+    WEBHOOK_ANSWER_CHARACTERS_SHOWN,
+    WEBHOOK_CONNECT_SECONDS,
+    WEBHOOK_RETRY_AFTER_SECONDS_MAX,
+    WEBHOOK_SECONDS,
+)
+from engine.ports import Clock, SystemClock
+from engine.run import Run, Trace
+
+RUN_TYPES: Final = ("run.created", "run.started", "run.succeeded", "run.failed", "run.cancelled")
+"""The types of events that change a run."""
+
+_SUCCESSES: Final = range(200, 300)
+_REDIRECTS: Final = range(300, 400)
+
+
+class WebhookError(RunlineError):
+    """An endpoint did not take a webhook; whoever called sends it again.
+
+    Attributes:
+        status: The HTTP status that it answered, or None when it did not answer.
+    """
+
+    code = "webhook"
+
+    def __init__(self, message: str, *, status: int | None = None, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.status = status
+
+
+class Webhook:
+    """Sends every change to one HTTP endpoint, signed after the Standard Webhooks specification.
+
+    `webhook-id` is the same whenever and however often a change is sent, so that the receiver can tell what it has had.
+    A request that is not answered with 2xx raises `WebhookError`; the host of the service then calls again. Requests
+    go out in the order of the calls. Redirects are not followed, proxies and passwords of the environment are not used,
+    and each request has a connection of its own, to an address that was checked when it was made.
+
+    Args:
+        url: The endpoint.
+        secrets: Each `whsec_` and 24 to 64 bytes in base64; several while one replaces another.
+        types: Types of events that are sent, such as `run.failed` or `trace.succeeded`.
+        contexts: Whether input and output contexts are sent as well; they may hold secrets.
+        concurrent: Requests at once. With more than one only the order of each run is kept.
+        timeout: Seconds that one request may take in all.
+        allow_http: Whether the endpoint may be without TLS.
+        allowed_networks: Networks that may be sent to although they are not public, such as `10.1.0.0/16`.
+        ssl_context: How the endpoint's certificate is verified, where the machine's authorities do not know it.
+        clock: Stamps requests, and waits when an endpoint asks for a pause.
+
+    Raises:
+        ArgumentError: The URL, a secret or a network is not what it must be.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        secrets: Sequence[str],
+        *,
+        types: Collection[str] = RUN_TYPES,
+        contexts: bool = False,
+        concurrent: int = 1,
+        timeout: float = WEBHOOK_SECONDS,
+        allow_http: bool = False,
+        allowed_networks: Sequence[str] = (),
+        ssl_context: ssl.SSLContext | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self._url = endpoint_of(url, allow_http=allow_http)
+        self._signer = Signer(secrets)
+        self._types = frozenset(types)
+        self._contexts = contexts
+        self._slots = asyncio.Semaphore(concurrent)
+        self._timeout = aiohttp.ClientTimeout(total=timeout, connect=min(timeout, WEBHOOK_CONNECT_SECONDS))
+        self._addresses = Addresses(allowed_networks)
+        self._ssl = True if ssl_context is None else ssl_context
+        self._clock = SystemClock() if clock is None else clock
+        self._pause_until = 0
+
+    async def run_progress(self, run: Run, delivery: Delivery) -> None:
+        """Send a change of a run.
+
+        Raises:
+            WebhookError: The endpoint did not take it.
+        """
+        await self._send(run, delivery)
+
+    async def trace_progress(self, trace: Trace, delivery: Delivery) -> None:
+        """Send a change of a trace, if its type is wanted.
+
+        Raises:
+            WebhookError: The endpoint did not take it.
+        """
+        await self._send(trace, delivery)
+
+    async def _send(self, subject: Run | Trace, delivery: Delivery) -> None:
+        if delivery.event_type not in self._types:
+            return
+        body = body_of(subject, delivery, contexts=self._contexts)
+        async with self._slots:
+            await self._pause()
+            try:
+                await self._post(delivery.event_id.replace(".", "-"), body)
+            except TimeoutError as error:
+                raise WebhookError(f"{self._url.host} did not answer in {self._timeout.total:g} s.") from error
+            except aiohttp.ClientError as error:
+                raise WebhookError(f"{self._url.host} cannot be reached: {error}.") from error
+
+    async def _post(self, webhook_id: str, body: bytes) -> None:
+        timestamp = self._clock.milliseconds() // 1000
+        headers = {
+            "accept-encoding": "identity",
+            "content-type": "application/json",
+            "user-agent": "Runline",
+            "webhook-id": webhook_id,
+            "webhook-timestamp": str(timestamp),
+            "webhook-signature": self._signer.sign(webhook_id, timestamp, body),
+        }
+        connector = aiohttp.TCPConnector(
+            resolver=aiohttp.ThreadedResolver(),
+            socket_factory=self._addresses.make_socket,
+            use_dns_cache=False,
+            force_close=True,
+            ssl=self._ssl,
+        )
+        async with (
+            aiohttp.ClientSession(
+                connector=connector,
+                timeout=self._timeout,
+                cookie_jar=aiohttp.DummyCookieJar(),
+                auto_decompress=False,
+                trust_env=False,
+            ) as session,
+            session.post(self._url, data=body, headers=headers, allow_redirects=False) as answer,
+        ):
+            if answer.status not in _SUCCESSES:
+                raise await self._refused(answer)
+
+    async def _refused(self, answer: aiohttp.ClientResponse) -> WebhookError:
+        """Return the error that an answer stands for, and remember the pause that it asks for."""
+        seconds = _retry_after(answer.headers.get("retry-after"), self._clock.milliseconds() / 1000)
+        if seconds > 0:
+            self._pause_until = self._clock.milliseconds() + int(seconds * 1000)
+        if answer.status in _REDIRECTS:
+            hint = "Redirects are not followed: name the endpoint where it is now."
+        elif answer.status == HTTPStatus.GONE:
+            hint = "It wants no webhooks any more: remove the service."
+        else:
+            hint = ""
+        body = await answer.content.read(WEBHOOK_ANSWER_BYTES_MAX)
+        text = ascii(body.decode(errors="replace")[:WEBHOOK_ANSWER_CHARACTERS_SHOWN]) if body else "an empty body"
+        return WebhookError(f"{self._url.host} answered {answer.status} with {text}.", status=answer.status, hint=hint)
+
+    async def _pause(self) -> None:
+        milliseconds = self._pause_until - self._clock.milliseconds()
+        if milliseconds > 0:
+            await self._clock.sleep(min(milliseconds / 1000, WEBHOOK_RETRY_AFTER_SECONDS_MAX))
+
+
+def _retry_after(text: str | None, now: float) -> float:
+    """Return the seconds that an endpoint asks to be left alone, bounded; 0 when it does not say or what it says."""
+    if text is None:
+        return 0
+    try:
+        seconds = int(text) if text.isascii() and text.isdigit() else _moment(text) - now
+    except (ValueError, OverflowError):
+        return 0
+    return max(0, min(seconds, WEBHOOK_RETRY_AFTER_SECONDS_MAX))
+
+
+def _moment(text: str) -> float:
+    moment = parsedate_to_datetime(text)
+    return (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).timestamp()
