@@ -75,11 +75,13 @@ class PartitionFold:
         self.aim = 0
         self.begun = False
         self.stopped = False
+        self._scanned = 0
         self.trouble = ""
 
     def reached(self, offset: int) -> bool:
         """Return whether all below an offset is folded, or the partition is folded no further."""
-        return self.stopped or (self.begun and self.position.offset >= offset)
+        # Behind the last record there may be offsets that no record has, such as those of transactions on Kafka.
+        return self.stopped or (self.begun and max(self.position.offset, self._scanned) >= offset)
 
     @property
     def name(self) -> str:
@@ -240,6 +242,7 @@ class PartitionFold:
         await self._log.scan(self._topic, self._partition, self.position.offset, end, take)
         if batch:
             self._fold(batch)
+        self._scanned = end
 
     async def _follow(self) -> None:
         reader = self._log.reader(self._topic, self._partition, self.position.offset)

@@ -148,11 +148,23 @@ class Projector:
             LogError: The log cannot be read.
             ClosedError: The projector was closed.
         """
-        ends = {place: (await self._log.ends(*place)).end for place in self._places()}
+        ends = {place: await self._end_of_records(*place) for place in self._places()}
         while not self._reached(ends):
             await self.moved()
             if moved is not None:
                 moved()
+
+    async def _end_of_records(self, topic: str, partition: int) -> int:
+        """Return the offset behind the last record, where others may follow that no record has."""
+        start, end = await self._log.ends(topic, partition)
+        fold = self._folds.get((topic, partition))
+        count = 1
+        while start < end and (fold is None or fold.position.offset < end):
+            first = max(start, end - count)
+            if records := await self._log.read(topic, partition, first, end - first):
+                return records[-1].offset + 1
+            end, count = first, count * 4
+        return end
 
     def _reached(self, ends: dict[Place, int]) -> bool:
         return self._stored.complete and all(

@@ -6,16 +6,19 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from confluent_kafka import Producer
 
 from engine import EngineService, RunStatus
 from engine.errors import ClosedError, RunNotFoundError
-from engine.log.port import EVENTS
+from engine.log.kafka import KafkaLog
+from engine.log.port import EVENTS, WORKFLOWS
 from projections import Projector, Views, ViewsBehindError, ViewsNotReadyError
 from projections.partition_fold import PartitionFold
 from tests.projections.folding import fold, folded, small_batches
-from tests.projections.forging import TIME, created, forge_runs, make_runs
+from tests.projections.forging import SECONDS, TIME, created, forge_runs, make_runs
 from tests.projections.test_paging import CANCELLED
 from tests.simulation.log import SimulatedLog
+from tests.support.logs import new_location
 from tests.support.workflows import END, chain, code, registry
 
 RUNS = 50_000
@@ -131,6 +134,30 @@ async def test_views_that_an_engine_folds_answer_it(quick: Path) -> None:
         assert views.trouble == ""
     with pytest.raises(ClosedError):
         await views.list_runs()
+
+
+async def test_the_end_of_a_transaction_on_kafka_keeps_nobody_waiting(broker: str, tmp_path: Path) -> None:
+    location = await new_location(broker)
+    published = chain(END, workflow_id="transacted")
+
+    def publish() -> None:
+        producer = Producer({"bootstrap.servers": location.brokers, "transactional.id": location.prefix})
+        producer.init_transactions(SECONDS)
+        for commits in (True, False, False):
+            producer.begin_transaction()
+            producer.produce(location.topic(WORKFLOWS), published.canonical(), f"x/{published.version}")
+            producer.flush(SECONDS)
+            (producer.commit_transaction if commits else producer.abort_transaction)(SECONDS)
+
+    log = await KafkaLog.open(location)
+    async with asyncio.timeout(SECONDS):
+        for _ in range(2):
+            async with folded(log, tmp_path) as projector:
+                await asyncio.to_thread(publish)
+                await projector.caught_up()
+                (found,) = await Views.of(projector).list_workflows()
+                assert found.version == published.version
+    await log.close()
 
 
 def entries(fold: PartitionFold) -> dict[str, int]:
