@@ -14,7 +14,7 @@ from engine.log.kafka import KafkaLog
 from engine.log.port import EVENTS, WORKFLOWS
 from projections import Projector, Views, ViewsBehindError, ViewsNotReadyError
 from projections.partition_fold import PartitionFold
-from tests.projections.folding import fold, folded, small_batches
+from tests.projections.folding import fold, folded, small_batches, stored
 from tests.projections.forging import SECONDS, TIME, created, forge_runs, make_runs
 from tests.projections.test_paging import CANCELLED
 from tests.simulation.log import SimulatedLog
@@ -157,6 +157,7 @@ async def test_the_end_of_a_transaction_on_kafka_keeps_nobody_waiting(broker: st
                 await projector.caught_up()
                 (found,) = await Views.of(projector).list_workflows()
                 assert found.version == published.version
+        assert stored(tmp_path) == await fold(log, tmp_path / "from zero")
     await log.close()
 
 
