@@ -123,9 +123,9 @@ class ViewsDirectory:
         return _newest(entry for entry in self._own() if not entry.complete)
 
     def serving(self) -> Entry | None:
-        """Return the newest store that may be asked and has this set in it, perhaps besides others, or None."""
+        """Return the newest store of this set that may be asked, or else one with others besides, or None."""
         wanted = self._versions.items()
-        return _newest(
+        return self.complete() or _newest(
             entry for entry in self.listing().stores if entry.complete and wanted <= entry.projections.items()
         )
 
@@ -173,7 +173,7 @@ class ViewsDirectory:
         """Begin another store of this set; the one that is being made already is given up, if nobody makes it."""
         with self.changing():
             listing = self.listing()
-            number = max((int(entry.store.removeprefix(_STORE)) for entry in listing.stores), default=0) + 1
+            number = max(map(_number, listing.stores), default=0) + 1
             while (self.path / f"{_STORE}{number}").exists():
                 number += 1
             entry = Entry(store=f"{_STORE}{number}", projections=dict(self._versions), complete=False)
@@ -182,14 +182,25 @@ class ViewsDirectory:
         return entry
 
     def finish(self, entry: Entry) -> Entry:
-        """Let a store take the place of all others that have no projection besides its own."""
+        """Let a store take the place of all others that have no projection besides its own and that nobody folds."""
         finished = entry.model_copy(update={"complete": True})
         with self.changing():
-            kept = tuple(
-                each for each in self.listing().stores if not each.projections.keys() <= finished.projections.keys()
-            )
-            self._replace(Listing(stores=(*kept, finished)))
+            others = [each for each in self.listing().stores if each.store != entry.store]
+            self._replace(Listing(stores=(*self._not_replaced(others, finished), finished)))
         return finished
+
+    def tidy(self, entry: Entry) -> None:
+        """Remove what a store has taken the place of, if somebody still folded it then and nobody does now."""
+        with self.changing():
+            stores = self.listing().stores
+            older = [each for each in stores if _number(each) < _number(entry)]
+            kept = self._not_replaced(older, entry)
+            if len(kept) < len(older):
+                self._replace(Listing(stores=(*kept, *(each for each in stores if each not in older))))
+
+    def _not_replaced(self, others: Sequence[Entry], by: Entry) -> list[Entry]:
+        names = by.projections.keys()
+        return [each for each in others if not each.projections.keys() <= names or _in_use(self.path / each.store)]
 
     def remove(self, entry: Entry) -> None:
         """Give a store up: it is damaged."""
@@ -235,7 +246,11 @@ def _damaged(what: str) -> ViewsDamagedError:
 
 
 def _newest(entries: Iterator[Entry]) -> Entry | None:
-    return max(entries, key=lambda entry: int(entry.store.removeprefix(_STORE)), default=None)
+    return max(entries, key=_number, default=None)
+
+
+def _number(entry: Entry) -> int:
+    return int(entry.store.removeprefix(_STORE))
 
 
 def _write(path: Path, data: bytes) -> None:

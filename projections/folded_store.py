@@ -129,6 +129,8 @@ class FoldedStore:
         if self._anew and entry is not None:
             self._keep(entry)
             entry = None
+        elif entry is not None:
+            directory.tidy(entry)
         entry = entry or directory.building() or directory.add()
         try:
             return entry, directory.open_writing(entry)

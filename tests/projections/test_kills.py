@@ -22,7 +22,7 @@ from tests.support.logs import new_location
 from tests.support.workflows import END, chain, code, registry
 
 ROOT = Path(__file__).parents[2]
-KILLS = 30
+KILLS = 24
 KILLS_ON_KAFKA = 8
 SECONDS = 60
 FOLDS = b"folds\n"

@@ -122,6 +122,21 @@ async def test_nobody_folds_into_a_store_that_is_being_replaced(quick: Path, mon
         pass
 
 
+async def test_a_store_that_somebody_still_folds_is_not_replaced_before_he_stops(quick: Path) -> None:
+    log = SimulatedLog()
+    await make_runs(log, 5)
+    async with folded(log, quick) as projector:
+        await fold(log, quick, WITH_COUNTS)
+        await fold(log, quick, NEWER)
+        assert stores(quick) == ["store-1", "store-2", "store-3"]
+        (new, *_) = await make_runs(log, 2)
+        await projector.caught_up()
+        async with Views.open(quick) as views:
+            assert (await views.get_run(new)).run_id == new, "readers ask the one that is kept fresh"
+    await fold(log, quick, NEWER)
+    assert stores(quick) == ["store-2", "store-3"]
+
+
 async def test_what_was_begun_by_a_version_in_between_is_removed(quick: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     log = SimulatedLog()
     await make_runs(log, 20)
