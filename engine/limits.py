@@ -193,6 +193,8 @@ AUDIT_SAVE_RECORDS: Final = 8_192
 """Records after which an audit writes down where it is."""
 AUDIT_CHECKPOINTS_OPEN_MAX: Final = 16
 """States of a partition that wait for the parts that name them."""
+AUDIT_CLOCKS_SECONDS: Final = 60.0
+"""How far the clocks of brokers, and those of executors, may be apart before times that go back are violations."""
 AUDIT_DAMAGED_MAX: Final = 1_000
 """Unreadable offsets of a partition after which the audit leaves the rest of it."""
 BUNDLE_BYTES_MAX: Final = 256 * 1024 * 1024
@@ -236,6 +238,8 @@ FOLLOW_ERROR_CHARACTERS_MAX: Final = 1_000
 """Characters of an error that are kept with a parked change."""
 FOLLOW_ASKED_SECONDS: Final = 0.5
 """How often the host of an embedded log looks whether people ask for something."""
+FOLLOW_LINE_SECONDS: Final = 30.0
+"""How often `runline follow` says how far its services are behind, if that has changed."""
 FOLLOW_TURN_RECORDS: Final = 500
 """Records that a follower reads at once while it folds without delivering."""
 

@@ -33,6 +33,8 @@ _COMMANDS: Final = (
     ("projections.graph.command:graph", "Draw a workflow or a run as SVG. Works beside a running engine."),
     ("projections.audit.command:audit", "Verify every record of the log, or of a bundle that export wrote."),
     ("projections.audit.command:export", "Write a run's bundle: its history, with the proof that it is on the log."),
+    ("consumers.cli.follow:follow", "Call progress services with every change until SIGTERM or Ctrl-C."),
+    ("consumers.cli.parked:parked", "What services could not deal with: parked list, show, retry, skip."),
     ("engine.cli.validate:validate", "Check a workflow file and list everything that is wrong with it."),
     ("engine.cli.doctor:doctor", "Check this installation and the log, one line per check."),
     ("engine.cli.config:config", "Print the settings in force and where each comes from."),
@@ -47,7 +49,8 @@ def make_app() -> App:
         name="runline",
         help="An event-sourced workflow engine on a message log.",
         help_epilogue=(
-            "Exit codes: 0 success, 1 a run failed or was cancelled, or topics differ, 2 usage, 3 operating error."
+            "Exit codes: 0 success, 1 a run failed or was cancelled, or something differs or is broken, 2 usage, "
+            "3 operating error."
         ),
         help_format="plaintext",
         version=_version,

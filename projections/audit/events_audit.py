@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from hashlib import sha256
 from typing import Final, TypedDict, cast
 
-from engine.limits import COMMIT_EVENTS_MAX, RECORD_BYTES_MAX
+from engine.limits import AUDIT_CLOCKS_SECONDS, COMMIT_EVENTS_MAX, RECORD_BYTES_MAX
 from engine.log.port import LogRecord
 from projections.audit.checkpoints import Checkpoints, Past, heading_of, part_id
 from projections.audit.definitions import Graph
@@ -358,8 +359,8 @@ class EventsAudit:
             self._found(Rule.HEADER_WRONG, f"expected correlationid {run.correlation!r}, the run's")
         if headers.get("traceparent", "") != run.traceparent:
             self._found(Rule.HEADER_WRONG, f"expected traceparent {run.traceparent!r}, the run's")
-        if time < run.created:
-            self._found(Rule.TIME_BACK, f"expected a time from {run.created} on, but found {time}")
+        if time < run.created and _seconds_between(time, run.created) > AUDIT_CLOCKS_SECONDS:
+            self._found(Rule.TIME_BACK, f"expected a time from about {run.created} on, but found {time}")
         if decided is None:
             return
         if decided <= run.decided:
@@ -397,3 +398,7 @@ class EventsAudit:
         self.unreadable = saved["unreadable"]
         self.counts = Counts(**saved["counts"])
         self.checkpoints.restore(saved["checkpoints"])
+
+
+def _seconds_between(earlier: str, later: str) -> float:
+    return (datetime.fromisoformat(later) - datetime.fromisoformat(earlier)).total_seconds()

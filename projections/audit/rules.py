@@ -61,7 +61,7 @@ class Rule(StrEnum):
 MEANINGS: Final[Mapping[Rule, str]] = {
     Rule.LOG_DAMAGED: "the log can be read at every offset",
     Rule.OFFSET_GAP: "offsets follow each other without a hole, in order, each once",
-    Rule.TIMESTAMP_BACK: "the log's own time never goes back within a partition",
+    Rule.TIMESTAMP_BACK: "the log's own time never goes back within a partition, but for a minute",
     Rule.HISTORY_GONE: "`events` is there from offset 0",
     Rule.RECORD_UNKNOWN: "a record is of a type and under a key that its topic has",
     Rule.RECORD_LARGE: "a record is not larger than any record may be",
@@ -85,7 +85,7 @@ MEANINGS: Final[Mapping[Rule, str]] = {
     Rule.TRACE_PATH: "a run goes from node to node along the connections of its workflow version",
     Rule.CONTEXT_CHANGE: "every change fits the context it changes",
     Rule.OUTPUT_DIFFERS: "the output is the context as the events before made it, where the workflow maps nothing else",
-    Rule.TIME_BACK: "no commit is older than the run's creation",
+    Rule.TIME_BACK: "no commit is older than the run's creation, but for a minute",
     Rule.DECIDED_ORDER: "the `commands` offsets that a run's commits decide rise",
     Rule.DECIDED_UNKNOWN: "a commit decides only what is on `commands`",
     Rule.EVENT_UNKNOWN: "every event is of a type that this version knows; the run is not judged any further",

@@ -94,6 +94,9 @@ class Committer:
         self._synced = synced
         self._clock = clock
         self._report = report
+        self._latest = max(
+            (records.one(place, place.end - 1).timestamp for place in partitions if place.end), default=0
+        )
         self._doubtful = False
         self._queue: SimpleQueue[list[Entry] | None] = SimpleQueue()
         self._left: deque[Entry] = deque()
@@ -153,7 +156,8 @@ class Committer:
 
     def _write(self, group: list[Entry], ends: dict[Partition, int] | None) -> Outcome:
         batch = self._store.batch()
-        timestamp = int(self._clock() * 1000)
+        # Whoever sets the machine's clock back must not set the log's time back.
+        timestamp = self._latest = max(self._latest, int(self._clock() * 1000))
         offsets: list[int] = []
         taken: dict[Partition, list[LogRecord]] = {}
         for partition, key, headers, record, _, _ in group:
