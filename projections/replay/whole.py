@@ -1,12 +1,12 @@
 """All views beside the whole log, folded once more."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from threading import Lock
 
 from engine.log.errors import LogReplacedError
 from engine.log.partitioner import partition_of
-from engine.log.port import EVENTS, WORKFLOWS, Log
+from engine.log.port import EVENTS, WORKFLOWS, Log, LogRecord
 from projections.partition_fold import PartitionFold
 from projections.position import FAMILY as POSITIONS
 from projections.position import PartitionStoppedError, Position, read_position
@@ -15,6 +15,8 @@ from projections.replay.live import LiveViews
 from projections.replay.row_keys import run_of
 from projections.replay.rows import RowComparison, compare_family
 from projections.replay.scratch import Scratch, families_of
+from projections.workflows import ROWS_FAMILY as WORKFLOWS_FAMILY
+from projections.workflows import decode_row
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,8 @@ class WholeReplay:
 
     async def compare(self, partitions: Sequence[ReplayedPartition], comparison: RowComparison) -> AsyncIterator[int]:
         """Compare all rows but those of partitions that could not be folded; give the number of rows of each step."""
-        await self._compare_positions(partitions, comparison)
+        gone = await self._gone()
+        await self._compare_positions(partitions, gone, comparison)
         troubled = {(each.position.topic, each.position.partition) for each in partitions if each.trouble}
         topics = {
             family_name(projection.name, family): projection.topic
@@ -80,6 +83,8 @@ class WholeReplay:
         for family in families_of(self._projections):
             if family != POSITIONS:
                 passes = self._passes(family, topics.get(family, EVENTS), troubled)
+                if family == WORKFLOWS_FAMILY:
+                    passes = self._or_compacted(passes, gone)
                 async for count in compare_family(self._live.store, self._scratch.store, family, comparison, passes):
                     yield count
 
@@ -94,6 +99,19 @@ class WholeReplay:
             return run_id is None or partition_of(run_id, self._log.partitions) in numbers
 
         return passes
+
+    def _or_compacted(self, passes: Callable[[bytes], bool], gone: Collection[int]) -> Callable[[bytes], bool]:
+        """Let pass too what was folded into the views from records that are gone."""
+
+        def passes_too(key: bytes) -> bool:
+            value = self._live.store.get(WORKFLOWS_FAMILY, key) if gone else None
+            try:
+                return passes(key) or (value is not None and decode_row(value).offset in gone)
+            except (KeyError, TypeError, ValueError, AttributeError):
+                # That it is no row is found when it is compared.
+                return False
+
+        return passes_too
 
     def _folded_before(self, position: Position) -> int:
         found = read_position(self._scratch.store, position.topic, position.partition)
@@ -128,7 +146,9 @@ class WholeReplay:
             return ReplayedPartition(position, str(error))
         return ReplayedPartition(position)
 
-    async def _compare_positions(self, partitions: Sequence[ReplayedPartition], comparison: RowComparison) -> None:
+    async def _compare_positions(
+        self, partitions: Sequence[ReplayedPartition], gone: Collection[int], comparison: RowComparison
+    ) -> None:
         for each in partitions:
             if each.trouble:
                 continue
@@ -138,13 +158,18 @@ class WholeReplay:
             if live.stopped is not None:
                 # Why the views stopped there is no matter of the log.
                 views = replace(live, stopped=None, message="").encode()
-            if folded is not None and live.topic == WORKFLOWS and await self._compacted(live):
+            if folded is not None and live.topic == WORKFLOWS and live.offset - 1 in gone:
                 folded = replace(folded, offset=live.offset, digest=live.digest)
             comparison.compare(POSITIONS, live.key, views, None if folded is None else folded.encode())
 
-    async def _compacted(self, live: Position) -> bool:
-        """Return whether the last record that was folded is gone, as it may be where newer ones have its key."""
-        if not live.offset:
-            return False
-        records = await self._log.read(WORKFLOWS, 0, live.offset - 1, 1)
-        return not records or records[0].offset != live.offset - 1
+    async def _gone(self) -> Collection[int]:
+        """Return the offsets below the views' position of `workflows` that are gone: newer records have their keys."""
+        end = next((each.offset for each in self._live.positions if each.topic == WORKFLOWS), 0)
+        held: set[int] = set()
+        ends = await self._log.ends(WORKFLOWS, 0)
+
+        def take(records: Sequence[LogRecord]) -> None:
+            held.update(record.offset for record in records)
+
+        await self._log.scan(WORKFLOWS, 0, ends.start, min(end, ends.end), take)
+        return set(range(min(end, ends.end))) - held
