@@ -39,7 +39,8 @@ class Postgres:
 
     def start(self) -> None:
         """Start the server, and wait until it answers."""
-        options = f"-c listen_addresses= -c unix_socket_directories={self._directory} -c max_connections=50 -c fsync=off"
+        settings = ("listen_addresses=", f"unix_socket_directories={self._directory}", "fsync=off")
+        options = " ".join(f"-c {each}" for each in settings)
         self._run("pg_ctl", "-D", self._data, "-w", "-l", f"{self._directory}/log", "-o", options, "start")
 
     def stop(self) -> None:
