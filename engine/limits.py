@@ -123,6 +123,8 @@ PROJECTION_TURN_SECONDS: Final = 0.005
 """How long projections fold before they let others run."""
 VIEWS_FRESH_SECONDS: Final = 10.0
 """How long a reader waits for views that are to be as fresh as it asks, unless it says otherwise."""
+VIEWS_CHANGE_SECONDS_MAX: Final = 5.0
+"""How long a process waits while another one changes the list of the stores of views."""
 LIST_ITEMS_MAX: Final = 1_000
 """Items of one page of a list."""
 LIST_LOOKED_MAX: Final = 20_000

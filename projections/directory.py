@@ -18,6 +18,7 @@ from typing import Annotated, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from engine.errors import LogError, LogLockedError
+from engine.limits import VIEWS_CHANGE_SECONDS_MAX
 from engine.log.embedded.lock import DirectoryLock
 from engine.store.errors import StoreError, StoreFullError, StoreLockedError
 from engine.store.rocks import RocksStore
@@ -32,7 +33,6 @@ FORMAT: Final = 1
 _STORE: Final = "store-"
 _OURS: Final = re.compile(_STORE + "[0-9]{1,9}")
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_LOCK_SECONDS_MAX: Final = 5.0
 _LOCK_PAUSE_SECONDS: Final = 0.01
 Versions = Mapping[str, int]
 """The names of projections with their versions."""
@@ -270,7 +270,7 @@ def _write(path: Path, data: bytes) -> None:
 
 def _lock(path: Path) -> DirectoryLock:
     """Lock a directory, as soon as whoever has it locked is done."""
-    until = time.monotonic() + _LOCK_SECONDS_MAX
+    until = time.monotonic() + VIEWS_CHANGE_SECONDS_MAX
     while True:
         try:
             path.mkdir(parents=True, exist_ok=True)

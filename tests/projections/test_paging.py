@@ -3,6 +3,7 @@
 import base64
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta, timezone
+from itertools import product
 from pathlib import Path
 from random import Random
 
@@ -10,16 +11,18 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from engine import EngineService
 from engine.core.state import RunStatus
 from engine.errors import ArgumentError
-from engine.limits import ID_CHARACTERS_MAX, LIST_ITEMS_MAX
+from engine.limits import ID_CHARACTERS_MAX, LIST_ITEMS_MAX, TAG_CHARACTERS_MAX
 from projections import CursorError, Page, Projector, RunFilter, RunSummary, Views
 from projections.listing import make_cursor, read_cursor
 from tests.projections.folding import every_page, folded
 from tests.projections.forging import created, forge, forge_runs, make_runs, run_in
 from tests.simulation.log import SimulatedLog
+from tests.support.workflows import registry
 
-SEEDS = 12
+SEEDS = 30
 STARTED: dict[str, object] = {"type": "run.started", "context": {}, "next": "a", "command": "s"}
 CANCELLED: dict[str, object] = {"type": "run.cancelled", "reason": "no more", "output": {}, "command": "c"}
 FAILED: dict[str, object] = {
@@ -248,3 +251,34 @@ async def test_any_filter_of_the_right_types_is_answered(
     ):
         found = (await views.list_runs(wanted)).items
         assert all(wanted.fits(run) for run in found)
+
+
+async def test_tags_go_with_every_other_filter(quick: Path) -> None:
+    chance = Random("tags")
+    log = SimulatedLog(2)
+    tags = ["a", "b", "a b", "\U0001f600", "x" * TAG_CHARACTERS_MAX]
+    await make_runs(log, 1)
+    async with EngineService.open(log, registry()) as engine, folded(log, quick) as projector:
+        tagged = {}
+        for _ in range(60):
+            chosen = chance.sample(tags, chance.randrange(4))
+            run_id = await engine.create_workflow_run(chance.choice("wv"), tags=chosen)
+            tagged[run_id] = tuple(chosen)
+            if chance.random() < 0.6:
+                await engine.start_workflow_run_and_wait(run_id)
+        await projector.caught_up()
+        views = Views.of(projector)
+        everything = await every_page(views, RunFilter(), 7)
+        assert {run.run_id: run.tags for run in everything if run.run_id in tagged} == tagged
+        for tag, workflow, status, error in product(
+            [*tags, "c", "ab"], (None, "w", "v"), (None, *RunStatus), (None, "ValueError")
+        ):
+            wanted = RunFilter(tag=tag, workflow=workflow, status=status, error=error)
+            assert await every_page(views, wanted, 5) == [
+                run
+                for run in everything
+                if tag in run.tags
+                and workflow in {None, run.workflow_id}
+                and status in {None, run.run_status}
+                and (error is None or run.error is not None)
+            ]

@@ -15,6 +15,7 @@ import pytest
 
 from engine.errors import ArgumentError
 from engine.log.embedded import EmbeddedLog
+from engine.log.embedded.lock import DirectoryLock
 from engine.log.port import EVENTS, WORKFLOWS
 from projections import (
     VIEWS,
@@ -266,6 +267,23 @@ async def test_two_that_begin_at_once_do_not_both_fold(quick: Path) -> None:
 
 def precious(path: Path) -> list[Path]:
     return list(path.glob("*/precious"))
+
+
+async def test_a_list_that_somebody_else_goes_on_changing_is_not_waited_for_for_ever(
+    quick: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("projections.directory.VIEWS_CHANGE_SECONDS_MAX", 0.05)
+    log = SimulatedLog()
+    await make_runs(log, 2)
+    await fold(log, quick)
+    lock = DirectoryLock(quick)
+    with pytest.raises(ViewsLockedError):
+        async with Projector(log, quick):
+            pass
+    async with Views.open(quick) as views:
+        assert len((await views.list_runs()).items) == 2
+    lock.release()
+    await fold(log, quick)
 
 
 async def test_what_is_not_ours_in_the_directory_stays(quick: Path) -> None:
