@@ -33,9 +33,9 @@ check: $(READY) ## Check style, types and the import contracts
 test: check ## Run every check and every test
 	$(BIN)/python -m pytest
 
-interop: $(READY) ## Try kcat on a log on Kafka; installs Debian's package of it
-	@tests/interop/install.sh
-	$(BIN)/python -m pytest tests/interop/kcat.py
+interop: $(READY) ## Try kcat, Node.js and Java on a log on Kafka; installs them
+	@tests/interop/install.sh $(BIN)/python
+	$(BIN)/python -m pytest tests/interop/kcat.py tests/interop/follow.py
 
 bench: $(READY) ## Measure speed, memory, recovery and replay, on Kafka too; a quarter of an hour
 	$(BIN)/python -m benchmarks

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 import orjson
 
-from engine.core.checkpoint import part_values, read_part_value
+from engine.core.checkpoint import OpenRun, PartValue, part_values, read_part_value
 from engine.core.events import Event
 from engine.core.records import (
     FENCE,
@@ -135,7 +135,7 @@ class Partition:
     def parts(self, *, commands: int, clock: int) -> list[Record]:
         """Return the parts of a checkpoint of everything so far."""
         view = self.view
-        values = list(part_values(view.runs, view.ended, commands=commands, clock=clock))
+        values = _part_values(view, commands, clock)
         return [
             part_record(
                 value,
@@ -149,6 +149,23 @@ class Partition:
 
     def _checkpoint(self) -> str:
         return NO_CHECKPOINT if self.view.checkpoint is None else str(self.view.checkpoint)
+
+
+def _part_values(view: View, commands: int, clock: int) -> list[bytes]:
+    """Return the values of a checkpoint's parts: the open runs in one and the ended ones in another.
+
+    How much an executor puts into a part is not to matter here.
+    """
+    runs: list[OpenRun] = []
+    ended: dict[str, int] = {}
+    for value in part_values(view.runs, view.ended, commands=commands, clock=clock):
+        part: PartValue = orjson.loads(value)
+        runs += part["runs"]
+        ended |= part["ended"]
+    parts = [PartValue(runs=runs, ended={})] if runs or not ended else []
+    if ended:
+        parts.append(PartValue(runs=[], ended=ended))
+    return [orjson.dumps(part) for part in parts]
 
 
 def vectors_text(vectors: Iterable[Vector]) -> str:
