@@ -7,6 +7,7 @@ place when it has caught up. `views.json` lists the stores; it is replaced as a 
 import errno
 import os
 import re
+import secrets
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -31,7 +32,8 @@ from projections.projection import Projection, check_projections, family_name
 FILE: Final = "views.json"
 FORMAT: Final = 1
 _STORE: Final = "store-"
-_OURS: Final = re.compile(_STORE + "[0-9]{1,9}")
+_OURS: Final = re.compile(_STORE + "([0-9]{1,9})-[0-9a-f]{8}")
+"""A number that rises, and a text that no other store has had: a reader may still hold one of the same number."""
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _LOCK_PAUSE_SECONDS: Final = 0.01
 Versions = Mapping[str, int]
@@ -174,9 +176,8 @@ class ViewsDirectory:
         with self.changing():
             listing = self.listing()
             number = max(map(_number, listing.stores), default=0) + 1
-            while (self.path / f"{_STORE}{number}").exists():
-                number += 1
-            entry = Entry(store=f"{_STORE}{number}", projections=dict(self._versions), complete=False)
+            name = f"{_STORE}{number}-{secrets.token_hex(4)}"
+            entry = Entry(store=name, projections=dict(self._versions), complete=False)
             kept = tuple(each for each in listing.stores if each.complete or each.projections != self._versions)
             self._replace(Listing(stores=(*kept, entry)))
         return entry
@@ -250,7 +251,9 @@ def _newest(entries: Iterator[Entry]) -> Entry | None:
 
 
 def _number(entry: Entry) -> int:
-    return int(entry.store.removeprefix(_STORE))
+    found = _OURS.fullmatch(entry.store)
+    assert found is not None, "the list was checked"
+    return int(found[1])
 
 
 def _write(path: Path, data: bytes) -> None:

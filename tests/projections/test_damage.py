@@ -268,3 +268,20 @@ async def test_a_row_of_a_position_that_cannot_be_read_is_damage(log: SimulatedL
     whole = await fold(log, quick)
     assert whole["positions"] != before["positions"]
     assert whole == await fold(log, quick / "from zero")
+
+
+async def test_a_reader_never_takes_a_new_store_for_the_one_it_has_open(log: SimulatedLog, quick: Path) -> None:
+    async with folded(log, quick) as projector, Views.open(quick) as beside:
+        for _ in range(5):
+            before = await beside.list_runs(limit=1_000)
+            projector.damaged(StoreDamagedError("as if somebody had found it so"))
+            with pytest.raises(ViewsNotReadyError):
+                _ = projector.store
+            await projector.moved()
+            await projector.caught_up()
+            assert await beside.list_runs(limit=1_000) == before
+            assert len(list_stores(quick)) == 1
+
+
+def list_stores(path: Path) -> list[Path]:
+    return list(path.glob("store-*"))
