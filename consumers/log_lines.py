@@ -13,9 +13,10 @@ from engine.run import Run, RunError, Trace
 class LogLines:
     """Writes every change of a run or a trace as one JSON object in one line, ready for a log shipper.
 
-    Every line has `kind` (`run` or `trace`), `run_id`, `status`, `message` and `time`, the time of the change; runs add
-    `workflow_id` and `workflow_version`, traces `trace_id`, `node_id`, `node_type`, `title` and `attempt`, failures
-    `error` with `type`, `message` and `node_id`, ended ones `seconds`. Contexts are left out: they may hold secrets.
+    Every line has `kind` (`run` or `trace`), `run_id`, `status`, `message`, `time`, the time of the change, and
+    `commit_id`, by which a change that was delivered twice is known; runs add `workflow_id` and `workflow_version`,
+    traces `trace_id`, `node_id`, `node_type`, `title` and `attempt`, failures `error` with `type`, `message` and
+    `node_id`, ended ones `seconds`. Contexts are left out: they may hold secrets.
 
     Example:
         EngineService.open("data", registry, progress_services=[LogLines()])
@@ -34,6 +35,7 @@ class LogLines:
                 "kind": "run",
                 "time": run.stopped or run.started or run.created,
                 "run_id": run.run_id,
+                "commit_id": run.commit_id,
                 "workflow_id": run.workflow_id,
                 "workflow_version": run.workflow_version,
                 **_outcome(run.run_status, run.message, run.error),
@@ -48,6 +50,7 @@ class LogLines:
                 "kind": "trace",
                 "time": trace.stopped or trace.started,
                 "run_id": trace.run_id,
+                "commit_id": trace.commit_id,
                 "trace_id": trace.trace_id,
                 "node_id": trace.node_id,
                 "node_type": trace.node_type,

@@ -26,6 +26,8 @@ async def test_every_change_is_one_json_line_in_order() -> None:
         ("trace", node, status) for node in ("start", "c", "end") for status in ("Running", "Success")
     ]
     assert told[-1] == ("run", None, "Success")
+    # What a commit says together has one id; a repetition would have it again.
+    assert 1 < len({line["commit_id"] for line in lines}) <= len(lines)
     assert lines[-1]["workflow_id"] == "w"
     assert isinstance(lines[-1]["seconds"], float)
     assert all(str(line["time"]).endswith("Z") for line in lines)
