@@ -2,7 +2,8 @@
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from random import Random
 
@@ -21,6 +22,7 @@ from projections.ended import FAMILY as ENDED
 from projections.position import FAMILY as POSITIONS
 from projections.position import position_key
 from projections.replay import Replay, RowKind
+from projections.replay.replay import Advance
 from projections.runs import ROWS_FAMILY
 from projections.traces import COMMITS_FAMILY
 from tests.decisions.storms import weathered
@@ -173,6 +175,39 @@ async def test_a_replay_interrupted_again_and_again_finds_the_same(
     assert interruptions > 3
     assert essence(report) == essence(expected)
     assert not (quick / "work").exists()
+
+
+@pytest.mark.usefixtures("_small_steps")
+async def test_what_was_done_before_an_interruption_is_not_done_again(quick: Path) -> None:
+    log = SimulatedLog(1)
+    for _ in range(4):
+        await full_log(log.client())
+    await fold(log, quick / "views")
+    told: list[tuple[str, int | None, list[int]]] = []
+
+    @contextmanager
+    def stage(title: str, unit: str, total: int | None) -> Iterator[Advance]:
+        del unit
+        steps: list[int] = []
+        told.append((title, total, steps))
+        yield steps.append
+
+    dying = breaking(log)
+    dying.reads_left = 70
+    with pytest.raises(LogError, match="planted"):
+        await Replay(dying, quick / "views", quick / "work", stage=stage).whole()
+    (_, folded, _), _, (title, total, steps) = told
+    assert title == "deciding once more"
+    assert folded is not None
+    assert total == log.partition(EVENTS, 0).end
+    done = sum(steps)
+    assert 0 < done < total
+    told.clear()
+    assert (await Replay(log, quick / "views", quick / "work", stage=stage).whole()).same
+    assert told[0][:2] == ("folding once more", folded)
+    # All of it at once: what was folded before.
+    assert [count for count in told[0][2] if count] == [folded - 3, 3]
+    assert told[2][:2] == ("deciding once more", total - done)
 
 
 @pytest.mark.usefixtures("_small_steps")
