@@ -112,8 +112,9 @@ class PartitionFold:
                 self._stop(PartitionStoppedError(StopReason.TOPIC_RECREATED, error.args[0], hint=error.hint))
                 return
             except LogError as error:
-                self.trouble = str(error)
-                _LOGGER.error("%s cannot be folded now: %s; trying again", self.name, error)  # noqa: TRY400 - the text says it all
+                if self.trouble != str(error):
+                    self.trouble = str(error)
+                    _LOGGER.error("%s cannot be folded now: %s; trying again", self.name, error)  # noqa: TRY400 - the text says it all
             delay = (
                 FENCE_RETRY_SECONDS_MIN if self.position.offset > before else min(2 * delay, FENCE_RETRY_SECONDS_MAX)
             )

@@ -14,6 +14,7 @@ from engine import Run
 from engine.core import evolve
 from engine.core.events import Event
 from engine.core.state import RunState
+from engine.errors import LogError
 from engine.history import read_history
 from engine.log.embedded import EmbeddedLog
 from engine.log.kafka import KafkaLocation, KafkaLog
@@ -193,6 +194,35 @@ async def test_a_log_that_breaks_while_it_is_followed_stops_too(tmp_path: Path) 
             log.partition(EVENTS, 0).wake()
             await moved_until(projector, lambda: (EVENTS, 0) in stops(projector.positions))
             assert stops(projector.positions)[EVENTS, 0] == BREAKS[breaks]
+
+
+class AwayLog(SimulatedLog):
+    """A log that cannot be read for a while."""
+
+    failures = 0
+
+    async def topic_id(self, topic: str) -> str:
+        if self.failures and topic == EVENTS:
+            self.failures -= 1
+            raise LogError("nobody is there")
+        return await super().topic_id(topic)
+
+
+async def test_a_log_that_is_away_is_waited_for_and_that_is_said_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("projections.partition_fold.FENCE_RETRY_SECONDS_MAX", 0.001)
+    monkeypatch.setattr("projections.partition_fold.FENCE_RETRY_SECONDS_MIN", 0.001)
+    log = AwayLog()
+    await make_runs(log, 5)
+    log.failures = 20
+    async with Projector(log, tmp_path) as projector:
+        await moved_until(projector, lambda: projector.trouble == "nobody is there")
+        await projector.caught_up()
+        assert log.failures == 0
+        assert projector.trouble == ""
+        assert len((await Views.of(projector).list_runs()).items) == 5
+    assert caplog.text.count("events/0 cannot be folded now: nobody is there") == 1
 
 
 async def test_workflows_that_lost_their_beginning_stop_and_runs_go_on(tmp_path: Path) -> None:
