@@ -2,6 +2,7 @@
 
 try:
     from consumers.webhook.service import RUN_TYPES as RUN_TYPES
+    from consumers.webhook.service import TRACE_TYPES as TRACE_TYPES
     from consumers.webhook.service import Webhook as Webhook
     from consumers.webhook.service import WebhookError as WebhookError
 except ModuleNotFoundError as error:

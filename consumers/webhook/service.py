@@ -15,7 +15,7 @@ from consumers.webhook.addresses import Addresses
 from consumers.webhook.endpoint import endpoint_of
 from consumers.webhook.message import body_of
 from consumers.webhook.signature import Signer
-from engine.errors import RunlineError
+from engine.errors import ArgumentError, RunlineError
 from engine.limits import (
     WEBHOOK_ANSWER_BYTES_MAX,
     WEBHOOK_ANSWER_CHARACTERS_SHOWN,
@@ -27,7 +27,8 @@ from engine.ports import Clock, SystemClock
 from engine.run import Run, Trace
 
 RUN_TYPES: Final = ("run.created", "run.started", "run.succeeded", "run.failed", "run.cancelled")
-"""The types of events that change a run."""
+TRACE_TYPES: Final = ("trace.started", "trace.succeeded", "trace.failed", "trace.cancelled")
+"""The types of events that change a run, and those that change a trace."""
 
 _SUCCESSES: Final = range(200, 300)
 _REDIRECTS: Final = range(300, 400)
@@ -68,7 +69,7 @@ class Webhook:
         clock: Stamps requests, and waits when an endpoint asks for a pause.
 
     Raises:
-        ArgumentError: The URL, a secret or a network is not what it must be.
+        ArgumentError: The URL, a secret, a type, a network or a number is not what it must be.
     """
 
     def __init__(
@@ -87,8 +88,10 @@ class Webhook:
     ) -> None:
         self._url = endpoint_of(url, allow_http=allow_http)
         self._signer = Signer(secrets)
-        self._types = frozenset(types)
+        self._types = _known(types)
         self._contexts = contexts
+        if concurrent < 1 or timeout <= 0:
+            raise ArgumentError(f"expected concurrent from 1 and timeout above 0, but found {concurrent}, {timeout:g}.")
         self._slots = asyncio.Semaphore(concurrent)
         self._timeout = aiohttp.ClientTimeout(total=timeout, connect=min(timeout, WEBHOOK_CONNECT_SECONDS))
         self._addresses = Addresses(allowed_networks)
@@ -121,7 +124,8 @@ class Webhook:
             try:
                 await self._post(delivery.event_id.replace(".", "-"), body)
             except TimeoutError as error:
-                raise WebhookError(f"{self._url.host} did not answer in {self._timeout.total:g} s.") from error
+                bounds = f"{self._timeout.connect:g} s to connect, {self._timeout.total:g} s in all"
+                raise WebhookError(f"{self._url.host} did not answer in time ({bounds}).") from error
             except aiohttp.ClientError as error:
                 raise WebhookError(f"{self._url.host} cannot be reached: {error}.") from error
 
@@ -174,6 +178,14 @@ class Webhook:
         milliseconds = self._pause_until - self._clock.milliseconds()
         if milliseconds > 0:
             await self._clock.sleep(min(milliseconds / 1000, WEBHOOK_RETRY_AFTER_SECONDS_MAX))
+
+
+def _known(types: Collection[str]) -> frozenset[str]:
+    known = (*RUN_TYPES, *TRACE_TYPES)
+    strange = [types] if isinstance(types, str) else [each for each in types if each not in known]
+    if strange:
+        raise ArgumentError(f"expected types among {', '.join(known)}, in a list, but found {strange[0]!r}.")
+    return frozenset(types)
 
 
 def _retry_after(text: str | None, now: float) -> float:

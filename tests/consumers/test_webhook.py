@@ -7,8 +7,7 @@ import orjson
 import pytest
 import standardwebhooks
 
-from consumers.webhook import Webhook, WebhookError
-from consumers.webhook.service import RUN_TYPES
+from consumers.webhook import RUN_TYPES, TRACE_TYPES, Webhook, WebhookError
 from engine.core import events
 from engine.errors import ArgumentError
 from engine.limits import (
@@ -99,9 +98,21 @@ async def test_traces_are_told_when_their_types_are_wanted() -> None:
     assert (told["type"], told["data"]["node_id"], told["data"]["status"]) == ("trace.succeeded", "pay", "Success")
 
 
-def test_the_types_of_runs_are_those_of_the_log() -> None:
+def test_the_types_are_those_of_the_log() -> None:
     known = {name for each in events.Event.__args__ for name in each.__annotations__["type"].__args__}
-    assert set(RUN_TYPES) == {name for name in known if name.startswith("run.")}
+    assert {*RUN_TYPES, *TRACE_TYPES} == known - {"command.refused"}
+
+
+@pytest.mark.parametrize("types", ["run.failed", ["run.failed", "run.finished"], ["command.refused"]])
+def test_a_type_that_there_is_not_is_refused(types: list[str]) -> None:
+    with pytest.raises(ArgumentError, match=r"expected types among run\.created, "):
+        Webhook("https://example.com", [secret()], types=types)
+
+
+@pytest.mark.parametrize("settings", [{"concurrent": 0}, {"timeout": 0.0}, {"timeout": -1.0}])
+def test_a_number_with_which_nothing_could_be_sent_is_refused(settings: dict[str, int]) -> None:
+    with pytest.raises(ArgumentError, match="expected concurrent from 1 and timeout above 0"):
+        Webhook("https://example.com", [secret()], **settings)  # type: ignore[arg-type]  # as the tests give them
 
 
 # How it is signed.
@@ -225,7 +236,7 @@ async def hang_in_the_body(writer: asyncio.StreamWriter) -> None:
 async def test_a_receiver_that_hangs_is_given_up(answer: Answer) -> None:
     async with receiving(answer) as receiver:
         error = await refusal(webhook_to(receiver, timeout=0.1))
-    assert str(error) == "127.0.0.1 did not answer in 0.1 s."
+    assert str(error) == "127.0.0.1 did not answer in time (0.1 s to connect, 0.1 s in all)."
     assert error.status is None
 
 
