@@ -31,6 +31,9 @@ class Ledger:
         with self._engine.begin() as connection:
             connection.execute(text("create table if not exists entries (event_id text, run_id text)"))
 
+    def close(self) -> None:
+        self._engine.dispose()
+
     def run_progress(self, run: Run, delivery: Delivery) -> None:
         self._enter(run.run_id, delivery)
 
