@@ -1,4 +1,4 @@
-"""Applications: modules of users that hold a registry, named as `module:attribute` or `file.py:attribute`."""
+"""Applications: modules of users that hold a registry or services, as `module:attribute` or `file.py:attribute`."""
 
 import importlib
 import importlib.util
@@ -24,6 +24,25 @@ def load_application(name: str) -> Registry:
         ApplicationError: The name has another form, there is no such module, file or attribute, importing fails (the
             error inside is the cause), or the attribute is no Registry.
     """
+    found = load_attribute(name)
+    if not isinstance(found, Registry):
+        raise ApplicationError(
+            f"Expected a Registry at {name}, found {type(found).__name__}.",
+            hint="Name the variable that holds the Registry.",
+        )
+    return found
+
+
+def load_attribute(name: str, what: str = "Registry") -> object:
+    """Return what the name stands for; its module is imported.
+
+    Args:
+        name: As `load_application` takes it.
+        what: What is expected there, for people.
+
+    Raises:
+        ApplicationError: The name has another form, there is no such module, file or attribute, or importing fails.
+    """
     place, colon, attribute = name.rpartition(":")
     if not colon or not place or not attribute:
         raise ApplicationError(f"Expected an application as module:attribute, found {name!r}.", hint=_FORM)
@@ -34,14 +53,9 @@ def load_application(name: str) -> Registry:
             near = suggest(part, [known for known in vars(module) if not known.startswith("_")])
             raise ApplicationError(
                 f"The application {place} has no attribute '{attribute}'{near}",
-                hint="Name the variable that holds the Registry.",
+                hint=f"Name the variable that holds the {what}.",
             )
         found = getattr(found, part)
-    if not isinstance(found, Registry):
-        raise ApplicationError(
-            f"Expected a Registry at {name}, found {type(found).__name__}.",
-            hint="Name the variable that holds the Registry.",
-        )
     return found
 
 

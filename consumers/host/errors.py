@@ -11,6 +11,12 @@ class ServiceInvalidError(RunlineError):
     code = "service_invalid"
 
 
+class ParkedNotFoundError(RunlineError):
+    """No parked change has this event id."""
+
+    code = "parked_not_found"
+
+
 class GroupDiffersError(RunlineError):
     """The group follows with other services than this host has."""
 

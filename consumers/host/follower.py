@@ -299,7 +299,7 @@ class Follower:
         for key in counted & self._parked.keys():
             await self._attempts.store.park(self._parked[key])
 
-    async def _park(self, item: Item, failed: Failed, *, held: bool) -> bool:
+    async def _park(self, item: Item, failed: Failed, *, held: bool, behind: int = 0) -> bool:
         """Park a change; return False, and stop, when too many are."""
         if len(self._parked) >= FOLLOW_PARKED_MAX:
             if not self.stopped:
@@ -317,6 +317,7 @@ class Follower:
             attempts=failed.attempts,
             time=datetime.now(UTC).isoformat(),
             held=held,
+            behind=behind,
         )
         self._parked[parked.key] = parked
         await self._attempts.record(self._attempts.store.park, parked)
@@ -353,13 +354,16 @@ class Follower:
         if item.place < first or not (parked.held or item.place == parked.place):
             return True
         failed = await self._attempts.deliver(item.subject, item.delivery, lambda: self._draining)
+        now = self._parked[parked.key]
+        if item.place != parked.place:
+            now = self._parked[parked.key] = replace(now, behind=max(0, now.behind - 1))
         if failed is None:
             return True
         if not failed.given_up:
             if item.place == parked.place:
                 failed = failed._replace(attempts=failed.attempts + parked.attempts)
             del self._parked[parked.key]
-            await self._park(item, failed, held=parked.held)
+            await self._park(item, failed, held=parked.held, behind=now.behind)
             if item.place != parked.place:
                 await self._attempts.record(self._attempts.store.unpark, parked)
         return False

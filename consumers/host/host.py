@@ -252,6 +252,8 @@ class ServiceHost:
     async def _hear_requests(self) -> None:
         while True:
             request = await self._store.asked()
+            for share in list(self._shares.values()):
+                await share.begun.wait()
             for follower in self._followers():
                 if (parked := follower.find(request.key)) is not None:
                     parked = replace(parked, asked=request.action)

@@ -1,8 +1,11 @@
-"""Opening the records of a group, where they are kept for a log of this kind."""
+"""A group's records, where they are kept for a log of this kind: opened by a host, read and asked by people."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from consumers.host.local import LocalProgress, check_name
+from consumers.host.local import LocalProgress, ask_local, check_name, read_local
+from consumers.host.parked import Parked, Request
+from consumers.host.progress import PartitionProgress
 from consumers.host.store import ProgressStore
 from engine.errors import ArgumentError
 from engine.log.port import Log
@@ -12,7 +15,7 @@ FOLLOWERS = "followers"
 
 
 def open_progress(log: Log, group: str, directory: Path | None = None) -> ProgressStore:
-    """Open the records of a group of a log.
+    """Open the records of a group of a log, for a host.
 
     Args:
         log: The log.
@@ -20,11 +23,62 @@ def open_progress(log: Log, group: str, directory: Path | None = None) -> Progre
         directory: Where its records are or will be, for a log of this machine.
 
     Raises:
-        ArgumentError: There is no directory where one is needed.
+        ArgumentError: The group's name is none, or there is no directory where one is needed.
         GroupDiffersError: Another host of the group is at work on a log that has one at a time.
         StoreError: The records cannot be opened.
     """
+    check_name("group", group)
+    return LocalProgress.open(_needed(directory), log.partitions)
+
+
+async def read_group(
+    log: Log,  # noqa: ARG001
+    group: str,
+    directory: Path | None = None,
+) -> tuple[Mapping[int, PartitionProgress], Sequence[Parked]]:
+    """Return how far a group has come and what is parked, beside its hosts.
+
+    Raises:
+        ArgumentError: As `open_progress`.
+        RunlineError: There is no such group, or its records cannot be read.
+    """
+    check_name("group", group)
+    return read_local(_needed(directory))
+
+
+async def reset_group(log: Log, group: str, directory: Path | None, services: tuple[str, ...]) -> None:
+    """Forget how far services have come, and what they parked; no host of the group may be at work.
+
+    Raises:
+        ArgumentError: As `open_progress`.
+        RunlineError: A host is at work, or the records cannot be written.
+    """
+    check_name("group", group)
+    store = LocalProgress.open(_needed(directory), log.partitions)
+    try:
+        store.reset(services)
+    finally:
+        await store.leave()
+
+
+async def ask_group(
+    log: Log,  # noqa: ARG001
+    group: str,
+    directory: Path | None,
+    parked: Parked,  # noqa: ARG001
+    request: Request,
+) -> None:
+    """Ask the group's host to deliver a parked change again, or to skip it: at once, or when it begins.
+
+    Raises:
+        ArgumentError: As `open_progress`.
+        RunlineError: The request cannot be written.
+    """
+    check_name("group", group)
+    ask_local(_needed(directory), request)
+
+
+def _needed(directory: Path | None) -> Path:
     if directory is None:
-        check_name("group", group)
         raise ArgumentError("expected a directory for the progress of a group of a log of this machine.")
-    return LocalProgress.open(directory, log.partitions)
+    return directory

@@ -6,11 +6,11 @@ from datetime import datetime
 from typing import Final, NamedTuple
 
 from engine.cli.failures import ArgumentsError
+from engine.cli.moments import EXPECTED, parse_moment
 from engine.core.evolve import evolve
 from engine.core.state import RunState
 from engine.core.view import Accepted
 from engine.errors import RunlineError
-from projections.cli.moments import EXPECTED, parse_moment
 
 START: Final = "start"
 END: Final = "end"

@@ -14,6 +14,7 @@ from engine.cli.exit_codes import SUCCESS
 from engine.cli.failures import ArgumentsError
 from engine.cli.interruption import Interruptible
 from engine.cli.long_work import long_work
+from engine.cli.moments import parse_moment
 from engine.cli.options import CheckingOptions, ViewsOptions
 from engine.cli.output import Output
 from engine.cli.reading import open_reading
@@ -21,7 +22,6 @@ from engine.cli.working_directory import working_directory
 from engine.core.identity import is_run_id
 from engine.errors import RunIdInvalidError, RunNotFoundError
 from projections.audit.audit import log_identity
-from projections.cli.moments import parse_moment
 from projections.replay import Created, Replay, ReplayReport
 from projections.replay.replay import Advance, Stage
 from projections.replay.report import print_replay, replay_json

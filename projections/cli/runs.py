@@ -16,6 +16,7 @@ from rich.text import Text
 from engine.cli.exit_codes import SUCCESS
 from engine.cli.failures import ArgumentsError
 from engine.cli.interruption import Interruptible, StoppedError
+from engine.cli.moments import is_ago, parse_moment
 from engine.cli.options import VIEWS_OPTIONS, ViewsOptions
 from engine.cli.output import Output
 from engine.cli.text import duration, moment, one_line
@@ -25,7 +26,6 @@ from engine.core.state import RunStatus
 from engine.limits import LIST_ITEMS_MAX
 from engine.run import RunError
 from projections.cli.asking import AskedViews, open_views
-from projections.cli.moments import is_ago, parse_moment
 from projections.listing import Page, RunFilter
 from projections.runs import RunSummary
 

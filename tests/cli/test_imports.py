@@ -23,8 +23,18 @@ COMMANDS = (
     "doctor",
     "config",
     "executor",
+    "follow",
 )
-BELOW = ("topics plan", "topics apply", "projections run", "projections status")
+BELOW = (
+    "topics plan",
+    "topics apply",
+    "projections run",
+    "projections status",
+    "parked list",
+    "parked show",
+    "parked retry",
+    "parked skip",
+)
 HEAVY = (
     "confluent_kafka",
     "pydantic",
@@ -57,7 +67,7 @@ def test_the_help_imports_nothing_that_it_does_not_need(arguments: list[str]) ->
 
 def test_the_help_names_every_command() -> None:
     answer = python("-m", "engine.cli", "--help")
-    for command in (*COMMANDS, "topics", "projections"):
+    for command in (*COMMANDS, "topics", "projections", "parked"):
         assert f" {command} " in answer
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from engine.cli.failures import ArgumentsError
-from projections.cli.moments import is_ago, parse_moment
+from engine.cli.moments import is_ago, parse_moment
 from tests.cli.conftest import APP, DATA, DEADLINE_SECONDS, ROOT, Answer, Runline, Spawn, finish, read_until
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -253,7 +253,7 @@ async def test_a_retry_that_fails_later_is_parked_at_the_later_change(tmp_path: 
             await asyncio.sleep(0)
     assert book.of(parked.run_id) == types[types.index("trace.started") : -1]
     (again,) = read_local(tmp_path)[1]
-    assert (again.held, again.asked) == (True, "")
+    assert (again.held, again.asked, again.behind, parked.behind > 0) == (True, "", 0, True)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ ROOT = Path(__file__).parents[2]
 WORKFLOWS = ROOT / "docs" / "workflows.md"
 COMMAND_LINE = ROOT / "docs" / "command-line.md"
 VIEWS = ROOT / "docs" / "views.md"
+PROGRESS = ROOT / "docs" / "progress-services.md"
 KAFKA = ROOT / "docs" / "kafka.md"
 README = ROOT / "README.md"
 
@@ -51,7 +52,7 @@ def marked(page: Path, mark: str) -> str:
 
 def write_files(directory: Path) -> None:
     """Write the files that the pages show, under the names that they are marked with."""
-    for page in (WORKFLOWS, COMMAND_LINE, VIEWS):
+    for page in (WORKFLOWS, COMMAND_LINE, VIEWS, PROGRESS):
         for block in blocks(page, "yaml", "python"):
             if block.mark.startswith("file: "):
                 (directory / block.mark.removeprefix("file: ")).write_text(block.text, encoding="utf-8")

@@ -22,7 +22,7 @@ from engine.log.embedded import EmbeddedLog
 from engine.run import Run, RunError, Trace
 from engine.settings import Settings
 from tests.docs.console import Session, Step, ending, steps
-from tests.docs.pages import COMMAND_LINE, KAFKA, ROOT, VIEWS, blocks, marked, table, words, write_files
+from tests.docs.pages import COMMAND_LINE, KAFKA, PROGRESS, ROOT, VIEWS, blocks, marked, table, words, write_files
 
 
 @pytest.fixture
@@ -63,7 +63,9 @@ def test_every_command_shown_prints_what_is_shown(session: Session) -> None:
 
 
 def test_every_command_is_shown_at_work() -> None:
-    shown = "\n".join(block.text for page in (COMMAND_LINE, KAFKA, VIEWS) for block in blocks(page, "console"))
+    shown = "\n".join(
+        block.text for page in (COMMAND_LINE, KAFKA, VIEWS, PROGRESS) for block in blocks(page, "console")
+    )
     for command in commands():
         assert f"runline {command}" in shown
 
@@ -172,6 +174,7 @@ def test_the_keys_of_every_document_are_those_shown(
     run_id = str(created["run_id"])
     waited = call("wait")
     started = call("start", run_id, *app, *order)
+    new = ("--from", "beginning", "--attempts", "1")
     documents = {
         "`run`, `start`, `wait RUN`, `show`": [ran, started, call("wait", run_id), call("show", run_id)],
         "`wait`": [waited],
@@ -191,6 +194,13 @@ def test_the_keys_of_every_document_are_those_shown(
         "`audit`": [audited := call("audit")],
         "`audit BUNDLE`": [call("export", run_id) and call("audit", f"{run_id}.runline.json")],
         "`export`": [call("export", run_id, "--output", "again.json")],
+        "`follow`, when it has stopped": [
+            stopped("follow", "--service", "shop_closed.py:Shop", *new, words="it is parked")
+        ],
+        "`follow --lag`": [lag := call("follow", "--lag")],
+        "`parked list`": [parked := call("parked", "list")],
+        "`parked show`": [call("parked", "show", event_of(parked))],
+        "`parked retry`, `parked skip`": [call("parked", each, event_of(parked)) for each in ("retry", "skip")],
         "`validate`": [call("validate", "order.yaml"), (wrong := call("validate", "wrong.yaml"))],
         "`doctor`": [doctor := call("doctor")],
         "`config`": [config := call("config")],
@@ -215,12 +225,20 @@ def test_the_keys_of_every_document_are_those_shown(
     assert keys(wrong["findings"]) == keys_shown("one of `findings`")
     assert keys(doctor["checks"]) == keys_shown("one of `checks`")
     assert keys(audited["violations"]) == keys_shown("`violations`")
+    assert keys(lag["services"]) == keys_shown("one of `services`")
     assert keys(waited["left"]) == keys_shown("one of `left`")
     assert keys(plan["steps"]) == keys_shown("one of `steps`")
     assert keys(error["error"]) == keys_shown("`error`")
     settings = config["settings"]
     assert isinstance(settings, dict)
     assert keys(settings["data"]) == keys_shown("one of `settings`")
+
+
+def event_of(parked: dict[str, object]) -> str:
+    """Return the id of the first parked change."""
+    found = parked["parked"]
+    assert isinstance(found, list)
+    return str(found[0]["event_id"])
 
 
 def address_of(bootstrap: str, capsys: pytest.CaptureFixture[str]) -> dict[str, object]:
@@ -242,7 +260,7 @@ def stopped(*command: str, words: str) -> dict[str, object]:
     with process, ending(process):
         assert process.stdout is not None
         assert process.stderr is not None
-        assert words in process.stderr.readline()
+        assert any(words in line for line in process.stderr)
         process.terminate()
         document: dict[str, object] = orjson.loads(process.stdout.read())
     return document

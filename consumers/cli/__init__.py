@@ -1,0 +1,1 @@
+"""Commands about services that follow the log."""

@@ -1,0 +1,51 @@
+"""Services named at the command line: `module:Class`, or `NAME=module:Class`."""
+
+from collections.abc import Sequence
+
+from consumers.host.delivery import Service, check_service
+from consumers.host.errors import ServiceInvalidError
+from consumers.host.host import check_services
+from engine.application import load_attribute
+from engine.errors import ArgumentError
+
+
+def load_services(texts: Sequence[str]) -> dict[str, Service]:
+    """Return services by their names, which are those of their classes unless the text gives another.
+
+    Args:
+        texts: Each `[NAME=]module:attribute` or `[NAME=]file.py:attribute`, of a service or of a class that is made
+            without arguments.
+
+    Raises:
+        ApplicationError: There is no such module, file or attribute, or importing it fails.
+        ServiceInvalidError: What is there is no service, or cannot be made.
+        ArgumentError: Two services have one name, or a name is not what a name must be.
+    """
+    found: dict[str, Service] = {}
+    for text in texts:
+        given, equals, place = text.rpartition("=")
+        name, service = _load(given, place) if equals else _load("", text)
+        if name in found:
+            raise ArgumentError(
+                f"expected services of different names, but found {name} twice.",
+                hint="Write NAME=module:Class to give one another name.",
+            )
+        found[name] = service
+    check_services(found)
+    return found
+
+
+def _load(name: str, place: str) -> tuple[str, Service]:
+    attribute = load_attribute(place, "service, or its class")
+    name = name or place.rpartition(":")[2].rpartition(".")[2]
+    if isinstance(attribute, type):
+        try:
+            attribute = attribute()
+        except Exception as error:
+            raise ServiceInvalidError(
+                f"expected the class {place} of a progress service to be made without arguments, but "
+                f"{type(error).__name__}: {error}.",
+                hint="Name a variable that holds the service, made with its arguments.",
+            ) from error
+    check_service(name, attribute)
+    return name, attribute  # type: ignore[return-value]  # just checked

@@ -1,0 +1,148 @@
+"""`follow` and `parked`: services in a process of their own, and what is refused."""
+
+import signal
+import subprocess
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from consumers.cli.follow import parse_start
+from consumers.host import Start
+from engine.cli.failures import ArgumentsError
+from tests.cli.conftest import DATA, Runline, Spawn, finish, read_until
+
+SERVICES = """
+from pathlib import Path
+
+from engine import Run, Trace
+
+
+class Tells:
+    def run_progress(self, run: Run) -> None:
+        print("heard", run.run_id, run.run_status, flush=True)
+
+    def trace_progress(self, trace: Trace) -> None: ...
+
+
+class Fails(Tells):
+    def run_progress(self, run: Run) -> None:
+        if not Path("mended").exists():
+            raise ConnectionError("no\\x1b[2Jthing")
+        super().run_progress(run)
+
+
+class Half:
+    def run_progress(self, run: Run) -> None: ...
+
+
+class Asks(Tells):
+    def __init__(self, what: str) -> None: ...
+
+
+tells = Tells()
+"""
+
+
+@pytest.fixture
+def created(runline: Runline) -> str:
+    """Make a log with one run, and services; return the run's id."""
+    Path("services.py").write_text(SERVICES, encoding="utf-8")
+    runline("publish", DATA / "greet.yaml")
+    return runline("create", "greet").out.strip()
+
+
+def stop(process: "subprocess.Popen[str]") -> str:
+    """Stop a process in order, and return what it logged."""
+    process.send_signal(signal.SIGTERM)
+    answer = finish(process)
+    assert answer.code == 0, answer.err
+    return answer.err
+
+
+def test_a_host_follows_a_log_that_others_write_and_goes_on_after_a_restart(
+    runline: Runline, spawn: Spawn, created: str
+) -> None:
+    arguments = ("follow", "--service", "services.py:Tells", "--service", "second=services.py:tells", "--group", "g")
+    process = spawn(*arguments, "--from", "beginning")
+    assert read_until(process, created)[-1] == f"heard {created} Created\n"
+    second = runline("create", "greet").out.strip()
+    read_until(process, second)
+    refused = runline(*arguments)
+    assert refused.code == 3
+    assert "error[group_differs]: expected no other host of the group" in refused.err
+    stop(process)
+    third = runline("create", "greet").out.strip()
+    process = spawn(*arguments, "--from", "beginning")
+    # The second service may have been stopped before it heard of the second run.
+    assert f"heard {created} Created\n" not in read_until(process, third)
+    stop(process)
+    lag = runline("follow", "--group", "g", "--lag", "--json")
+    assert lag.code == 0
+    assert [(each["service"], each["behind"]) for each in lag.json["services"] if each["behind"]] == []
+    again = spawn(*arguments, "--from", "beginning", "--reset", "--status", "created")
+    assert f"heard {created} Created\n" in read_until(again, third)
+    stop(again)
+
+
+def test_parked_changes_are_listed_shown_and_delivered_again_by_a_running_host(
+    runline: Runline, spawn: Spawn, created: str
+) -> None:
+    process = spawn("follow", "--service", "services.py:Fails", "--from", "beginning", "--attempts", "1")
+    assert process.stderr is not None
+    assert any("it is parked" in line for line in process.stderr)
+    listed = runline("parked", "list")
+    assert created in listed.out
+    assert "\x1b" not in listed.out
+    (parked,) = runline("parked", "list", "--json", "--service", "Fails").json["parked"]
+    assert runline("parked", "list", "--json", "--service", "other").json["parked"] == []
+    assert (parked["run_id"], parked["attempts"], parked["event_type"]) == (created, 1, "run.created")
+    shown = runline("parked", "show", parked["event_id"][:10], "--json")
+    assert shown.json == parked
+    assert runline("follow", "--lag").code == 1
+    Path("mended").touch()
+    asked = runline("parked", "retry", parked["event_id"])
+    assert asked.code == 0
+    assert read_until(process, created)[-1] == f"heard {created} Created\n"
+    assert any("goes on with run" in line for line in process.stderr)
+    assert runline("parked", "list", "--json").json["parked"] == []
+    stop(process)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["follow"], 2, "Expected a service to call"),
+        (["follow", "--service", "services.py"], 3, "Expected an application as module:attribute"),
+        (["follow", "--service", "services.py:Tell"], 3, "did you mean 'Tells'"),
+        (["follow", "--service", "services.py:Half"], 3, "a method trace_progress"),
+        (["follow", "--service", "services.py:Asks"], 3, "to be made without arguments"),
+        (["follow", "--service", "services.py:Tells", "--service", "services.py:Tells"], 2, "found Tells twice"),
+        (["follow", "--service", "a/b=services.py:Tells"], 2, "the name of a service"),
+        (["follow", "--service", "services.py:Tells", "--group", "../g"], 2, "the name of a group"),
+        (["follow", "--service", "services.py:Tells", "--from", "soon"], 2, "PARTITION:OFFSET"),
+        (["follow", "--service", "services.py:Tells", "--from", "now", "--from", "0:1"], 2, "Expected --from once"),
+        (["follow", "--service", "services.py:Tells", "--status", "good"], 2, "Expected one of cancelled"),
+        (["follow", "--lag", "--group", "nobody"], 3, "expected the progress of a group"),
+        (["follow", "--service", "services.py:Tells", "--data", "nowhere"], 3, "there is none"),
+        (["parked", "list", "--group", "nobody"], 3, "expected the progress of a group"),
+        (["parked", "retry"], 2, "Expected the event id of a parked change, or --all"),
+        (["parked", "skip", "abc", "--all"], 2, "Expected the event id of a parked change, or --all"),
+    ],
+)
+@pytest.mark.usefixtures("created")
+def test_what_cannot_be_followed_is_refused(runline: Runline, arguments: list[str], code: int, words: str) -> None:
+    answer = runline(*arguments)
+    assert answer.code == code, answer.err
+    assert words in answer.err
+
+
+def test_a_beginning_is_a_word_a_time_or_places() -> None:
+    now = datetime(2026, 3, 1, tzinfo=UTC)
+    assert parse_start(["beginning"], now) == Start.beginning()
+    assert parse_start(["now"], now) == Start.now()
+    assert parse_start(["1d"], now) == Start.at(datetime(2026, 2, 28, tzinfo=UTC))
+    assert parse_start(["2026-02-28T00:00:00Z"], now) == parse_start(["1d"], now)
+    assert parse_start(["0:7", "3:9"], now) == Start.from_offsets({0: 7, 3: 9})
+    with pytest.raises(ArgumentsError):
+        parse_start(["0:7", "0:9"], now)
