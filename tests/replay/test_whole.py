@@ -212,7 +212,7 @@ async def test_what_was_done_before_an_interruption_is_not_done_again(quick: Pat
 
 @pytest.mark.usefixtures("_small_steps")
 async def test_views_that_moved_on_meanwhile_are_compared_where_they_are_then(quick: Path) -> None:
-    log = SimulatedLog(2)
+    log = SimulatedLog(1)
     await folded_log(log, quick / "views")
     await interrupted(log, quick, 12)
     await full_log(log.client())
@@ -224,18 +224,18 @@ async def test_views_that_moved_on_meanwhile_are_compared_where_they_are_then(qu
 
 @pytest.mark.usefixtures("_small_steps")
 async def test_a_scratch_store_that_is_ahead_of_the_views_or_damaged_is_begun_anew(quick: Path) -> None:
-    log = SimulatedLog(2)
+    log = SimulatedLog(1)
     await folded_log(log, quick / "older")
     await full_log(log.client())
     await fold(log, quick / "newer")
-    for views, reads in (("newer", 40), ("older", 20)):
+    for views, reads in (("newer", 25), ("older", 10)):
         (quick / "views").unlink(missing_ok=True)
         (quick / "views").symlink_to(quick / views)
         await interrupted(log, quick, reads)
     report = await Replay(log, quick / "views", quick / "work").whole()
     assert report.same, report.views.rows.differences
     assert report.views.rows.rows[ROWS_FAMILY] == 5
-    await interrupted(log, quick, 20)
+    await interrupted(log, quick, 10)
     (quick / "work" / "replay" / "CURRENT").write_text("nonsense")
     assert (await Replay(log, quick / "views", quick / "work").whole()).same
 
