@@ -1,4 +1,4 @@
-"""Hosts that do not know of each other share a database; and what is said where a library is missing."""
+"""Ready-made services in hosts on every log, and what is said where a library is missing."""
 
 import subprocess
 import sys
@@ -10,9 +10,15 @@ from sqlalchemy import create_engine, text
 
 from consumers.host import Service
 from consumers.sql import RunsTable
+from consumers.webhook import RUN_TYPES, TRACE_TYPES, Webhook
+from tests.consumers.postgres import Postgres, new_database
+from tests.consumers.receiving import receiving
 from tests.consumers.sql_worker import Ledger
 from tests.consumers.test_host import hosting, play, told
+from tests.consumers.test_webhook import HERE, secret
+from tests.consumers.test_webhook_host import received
 from tests.simulation.log import SimulatedLog
+from tests.support.logs import open_kafka
 
 ROOT = Path(__file__).parents[2]
 
@@ -45,6 +51,29 @@ async def test_two_hosts_that_deal_with_the_same_changes_at_the_same_time_have_e
     for ledger, table in zip(ledgers, tables, strict=True):
         ledger.close()
         table.close()
+
+
+async def test_on_kafka_they_hear_and_write_the_same(broker: str, postgres: Postgres, tmp_path: Path) -> None:
+    log = await open_kafka(broker, 2)
+    await play(log, 5)
+    url = new_database(postgres)
+    ledger, table = Ledger(url, "never", 0), RunsTable(url)
+    async with receiving() as receiver:
+        hook = Webhook(receiver.url, [secret()], types=RUN_TYPES + TRACE_TYPES, allow_http=True, allowed_networks=HERE)
+        async with hosting(log, tmp_path, {"ledger": ledger, "runs": table, "hook": hook}) as host:
+            await host.caught_up()
+    changes = await told(log)
+    expected = Counter(event_id for each in changes.values() for event_id, _ in each)
+    engine = create_engine(url)
+    with engine.connect() as connection:
+        entered = Counter(row.event_id for row in connection.execute(text("select * from entries")))
+        rows = {row.run_id: row.event_id for row in connection.execute(table.runs.select())}
+    assert entered == expected == Counter(each for events in received(receiver).values() for each in events)
+    assert rows == {run_id: each[-1][0] for run_id, each in changes.items()}
+    engine.dispose()
+    ledger.close()
+    table.close()
+    await log.close()
 
 
 @pytest.mark.parametrize(
