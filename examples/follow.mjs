@@ -153,9 +153,10 @@ function partId({ epoch, start, part, parts, commands, clock }, value) {
 async function follow(brokers, prefix) {
   const { Consumer } = await import('@platformatic/kafka')
   const partitions = new Map()
-  // A group of its own, so that all partitions are this program's.
+  // A group of its own, so that all partitions are this program's; and brokers that are away are waited for.
   const groupId = `follow-${randomUUID()}`
-  const consumer = new Consumer({ clientId: 'follow', groupId, bootstrapBrokers: brokers.split(',') })
+  const bootstrapBrokers = brokers.split(',')
+  const consumer = new Consumer({ clientId: 'follow', groupId, bootstrapBrokers, retries: true })
   const stream = await consumer.consume({ topics: [`${prefix}.events`], mode: 'earliest', autocommit: false })
   for await (const { partition: number, offset, key, value, headers: raw } of stream) {
     if (!partitions.has(number)) partitions.set(number, new Partition())
