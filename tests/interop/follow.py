@@ -11,6 +11,7 @@ from typing import NamedTuple
 import pytest
 
 from engine import EngineService, RunStatus
+from engine.broker.jvm import JvmCluster
 from engine.core.records import COMMIT, FENCE, NO_CHECKPOINT, commit_id, fence_record
 from engine.executor import checkpointer
 from engine.log.kafka import KafkaLocation, KafkaLog
@@ -27,6 +28,8 @@ from tests.support.logs import new_location
 PARTITIONS = 3
 RUNS = 12
 """Five times as many are on every partition, some of them, by chance."""
+EVENTS_OF_A_RUN = 9
+WARNINGS = 20
 VECTORS = ROOT / "schemas" / "acceptance-vectors.json"
 NODE = ("node", "follow.mjs")
 JAVA = ("java", "-cp", "libs/*", "Follow.java")
@@ -219,6 +222,27 @@ async def test_another_epoch_is_seen_by_all_of_them(place: Place, location: Kafk
     for program in (NODE, JAVA):
         async with Follower([*program, location.brokers, location.prefix], *place) as follower:
             assert by_run(await follower.lines(count)) == expected
+
+
+async def test_programs_wait_for_a_broker_that_is_away_and_go_on(place: Place) -> None:
+    with JvmCluster(short_lived=True) as cluster:
+        location = await new_location(cluster.bootstrap, PARTITIONS)
+        await do_runs(location)
+        commands = [[*program, location.brokers, location.prefix] for program in (NODE, JAVA)]
+        async with Follower(commands[0], *place) as node, Follower(commands[1], *place) as java:
+            lines = await asyncio.gather(*(each.lines(RUNS * EVENTS_OF_A_RUN) for each in (node, java)))
+            await asyncio.to_thread(cluster.kill, *cluster.nodes)
+            # Java's client says each second that it does not reach it.
+            said = [await java.said() for _ in range(WARNINGS)]
+            await asyncio.to_thread(cluster.restart, *cluster.nodes)
+            await do_runs(location)
+            more = await asyncio.gather(*(each.lines(RUNS * EVENTS_OF_A_RUN) for each in (node, java)))
+        log = await KafkaLog.open(location)
+        expected = await events_of(log)
+        await log.close()
+    assert any("could not be established" in each for each in said)
+    assert len(expected) == 2 * RUNS
+    assert [by_run([*first, *then]) for first, then in zip(lines, more, strict=True)] == [expected] * 2
 
 
 async def test_the_page_shows_what_the_programs_print(location: KafkaLocation, place: Place, tmp_path: Path) -> None:
