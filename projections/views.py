@@ -11,12 +11,12 @@ from typing import Final, Self
 from engine.core.view import Accepted
 from engine.errors import ClosedError, RunNotFoundError
 from engine.history import run_in, traces_in
-from engine.limits import LIST_LOOKED_MAX, PARTITIONS_MAX, VIEWS_FRESH_SECONDS
+from engine.limits import LIST_ITEMS_MAX, LIST_LOOKED_MAX, PARTITIONS_MAX, VIEWS_FRESH_SECONDS
 from engine.log.partitioner import partition_of
 from engine.log.port import EVENTS, Log
 from engine.run import Run, Trace
 from engine.store.errors import StoreDamagedError
-from engine.store.port import Store
+from engine.store.port import Store, pages
 from projections import work, workflows
 from projections.errors import ViewsBehindError
 from projections.keys import text_key
@@ -182,8 +182,12 @@ class Views:
             StoreError: They cannot be read.
         """
         with self._asking() as store:
-            rows = store.scan(workflows.ROWS_FAMILY, b"", None, limit=LIST_LOOKED_MAX)
-        return sorted((workflows.decode_row(value) for _, value in rows), key=lambda each: each.offset)
+            found = [
+                workflows.decode_row(value)
+                for page in pages(store, workflows.ROWS_FAMILY, b"", None, LIST_ITEMS_MAX)
+                for _, value in page
+            ]
+        return sorted(found, key=lambda each: each.offset)
 
     async def positions(self) -> list[Position]:
         """Return how far each partition is folded, and why those are stopped that are folded no further.

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +15,7 @@ from engine.errors import LogError
 from engine.log.errors import LogUnreachableError
 from engine.log.kafka import KafkaLocation, KafkaLog
 from engine.log.port import EVENTS
+from projections import Views
 from tests.checkers import Effect, check_runs
 from tests.kafka.engines import QUICK, SECONDS, eventually, read_all
 from tests.support.logs import new_location
@@ -45,7 +47,7 @@ async def test_brokers_that_are_away_at_the_start_are_named_within_the_time_for_
 
 @pytest.mark.parametrize("how", ["killed", "silent"])
 async def test_work_goes_on_by_itself_when_a_broker_that_was_away_is_back(
-    mortal: Cluster, how: str, caplog: pytest.LogCaptureFixture
+    mortal: Cluster, how: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (node,) = mortal.nodes
     location = await new_location(mortal.bootstrap)
@@ -59,7 +61,10 @@ async def test_work_goes_on_by_itself_when_a_broker_that_was_away_is_back(
         context.set("done", call.attempt)
 
     properties = {**QUICK, "message.timeout.ms": ON_ITS_WAY_MILLISECONDS, "socket.timeout.ms": "1000"}
-    async with EngineService.open(str(location), registry, executor=True, kafka_properties=properties) as engine:
+    views = Views.folded(tmp_path)
+    async with EngineService.open(
+        str(location), registry, executor=True, views=views, kafka_properties=properties
+    ) as engine:
         await engine.publish_workflow(chain(code("a", "effect"), code("b", "effect"), END))
         load = _Load(engine)
         tasks = [asyncio.create_task(load.start_runs()) for _ in range(STARTERS)]
@@ -82,6 +87,9 @@ async def test_work_goes_on_by_itself_when_a_broker_that_was_away_is_back(
         for run_id in load.acknowledged:
             run = await engine.wait_for_workflow_run(run_id, timeout=SECONDS)
             assert run.run_status is RunStatus.SUCCESS
+            # Views go on by themselves too.
+            await views.reach(run)
+            assert await views.get_run(run_id) == run
         assert any(record.levelno >= logging.WARNING for record in caplog.records)
     await _check(location, load, effects)
 
