@@ -1,6 +1,7 @@
 """SIGKILL between any two steps of a service with a SQL database: in the end every change is there once."""
 
 import asyncio
+import os
 import random
 import signal
 import sys
@@ -23,7 +24,9 @@ async def follow(tmp_path: Path, url: str, point: str, count: int) -> int:
     """Follow in a process of its own; return how it ended."""
     arguments = (str(tmp_path / "log"), str(tmp_path / "group"), url, point, str(count))
     command = (sys.executable, "-m", "tests.consumers.sql_worker", *arguments)
-    process = await asyncio.create_subprocess_exec(*command, cwd=ROOT)
+    # What a killed reader of the log leaves behind stays with the test.
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, env=environment)
     return await process.wait()
 
 
