@@ -78,7 +78,7 @@ class CommitTaker(Protocol):
 
         Args:
             partition: The partition that is read.
-            count: How many records were read since the step before.
+            count: How many records were read since the step before, of those that had to be.
             position: All that is below this offset was handed over; None when only some runs are read.
         """
         ...
@@ -211,7 +211,8 @@ class CommitReader:
             start, stop = view.position, min(view.position + _STRETCH_RECORDS, ends.end)
             await self._log.scan(EVENTS, number, start, stop, take_all)
             view.position = stop
-            await self._step(number, stop - start, None if done is None else max(stop, done), view)
+            # What is read only to know where runs stand at the first offset is no step forward.
+            await self._step(number, max(0, stop - max(start, first)), None if done is None else max(stop, done), view)
 
     async def _first_after(self, number: int, milliseconds: int) -> int:
         return await self._log.first_after(EVENTS, number, max(0, milliseconds - _SLACK_MS))
