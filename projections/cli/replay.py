@@ -2,7 +2,7 @@
 
 import shlex
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -75,7 +75,12 @@ def replay(
             directory = work or working_directory("replay", name)
             stage = _stage(output, f"runline replay{words}{options.repeated()}")
             replay = Replay(log, settings.views, directory, registry=registry, stage=stage)
-            report = await _replayed(replay, run_id, created, str(settings.app))
+            try:
+                report = await _replayed(replay, run_id, created, str(settings.app))
+            finally:
+                # Where nothing was begun, nothing is left either.
+                with suppress(OSError):
+                    directory.rmdir()
         if run_id in report.decisions.unknown_runs and not report.views.rows.differing:
             raise RunNotFoundError(f"Expected the id of a run, but the log has no run {run_id}.")
         output.document({"log": str(settings.data), "run_id": run_id, **created._asdict(), **replay_json(report)})

@@ -15,8 +15,11 @@ import pytest
 
 from engine import EngineService
 from engine.cli.exit_codes import SIGNALLED
+from projections import VIEWS as VIEWS_FOLDED
+from projections.directory import FILE
 from projections.ended import FAMILY as ENDED
 from projections.replay.reading import SavedReading
+from projections.replay.scratch import open_scratch
 from projections.runs import ROWS_FAMILY
 from tests.cli.conftest import APP, DATA, ROOT, Runline
 from tests.projections.folding import stored
@@ -133,6 +136,29 @@ def test_arguments_that_make_no_sense_are_refused(
     assert answer.code == code, answer.err
     assert error in answer.err
     assert answer.out == ""
+
+
+def test_views_of_a_newer_version_and_damaged_ones_are_refused(runline: Runline, runs: list[str]) -> None:
+    assert runs
+    assert runline("rebuild").code == 0
+    listing = (VIEWS / FILE).read_text()
+    (store,) = (path for path in VIEWS.iterdir() if path.is_dir())
+    (VIEWS / FILE).write_text('{"format": 2, "anything": []}')
+    newer = runline("replay")
+    assert (newer.code, "error[views_newer]" in newer.err) == (3, True)
+    (VIEWS / FILE).write_text(listing)
+    (store / "CURRENT").unlink()
+    damaged = runline("replay")
+    assert (damaged.code, "error[store_damaged]" in damaged.err) == (3, True)
+
+
+def test_one_replay_at_a_time_works_in_a_directory(runline: Runline, runs: list[str]) -> None:
+    with open_scratch(Path("work"), VIEWS_FOLDED, ["another"]):
+        refused = runline("replay", "--work", "work")
+        assert (refused.code, "error[store_locked]" in refused.err) == (3, True)
+    # What another replay left is not gone on with.
+    assert runline("replay", runs[0], "--work", "work").code == 0
+    assert not Path("work").exists()
 
 
 def test_after_ctrl_c_the_command_that_is_named_goes_on(
