@@ -7,7 +7,6 @@ still alive keeps the directory locked.
 
 import math
 import shutil
-import tempfile
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
@@ -33,6 +32,7 @@ from engine.errors import ClosedError
 from engine.limits import STORE_CACHE_BYTES, STORE_FILES_OPEN_MAX, STORE_MEMORY_BYTES, STORE_WAL_BYTES
 from engine.store.errors import StoreDamagedError, StoreError, StoreFullError, StoreLockedError
 from engine.store.port import Batch, Row
+from engine.store.scratch import make_scratch
 
 Mode = Literal["writing", "following", "inspecting"]
 """What a store is opened for: writing; reading beside the writer; reading it as it stands, without a change."""
@@ -81,7 +81,7 @@ class RocksStore:
         self._mode = mode
         self._lost_tail = lost_tail
         self._together = together
-        self._scratch: str | None = None
+        self._scratch: Path | None = None
         self._database: Rdict | None = None
         self._families: dict[str, Rdict] = {}
         self._handles: dict[str, ColumnFamily] = {}
@@ -291,8 +291,8 @@ class RocksStore:
             return AccessType.read_write()
         if self._mode == "inspecting":
             return AccessType.read_only(False)
-        self._scratch = tempfile.mkdtemp(prefix="runline-reading-")
-        return AccessType.secondary(self._scratch)
+        self._scratch = make_scratch()
+        return AccessType.secondary(str(self._scratch))
 
     def _opened(self) -> Rdict:
         if self._database is None:
