@@ -1,4 +1,4 @@
-"""Scratch directories, which RocksDB wants of whoever reads a store beside its writer; those of the dead are removed."""
+"""Scratch directories, which RocksDB wants of whoever reads beside a writer; those of the dead are removed."""
 
 import os
 import shutil
