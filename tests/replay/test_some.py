@@ -1,7 +1,8 @@
 """Some runs of a log, and the runs of a time, folded and decided once more."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
@@ -11,11 +12,12 @@ import pytest
 from engine.core.state import RunStatus
 from engine.errors import LogError
 from engine.log.embedded import EmbeddedLog
-from engine.log.port import Log
+from engine.log.port import EVENTS, Log
 from engine.ports import SystemIds
 from projections.ended import FAMILY as ENDED
 from projections.keys import moment_key, offset_key, text_key
 from projections.replay import Created, Replay, ReplayReport
+from projections.replay.replay import Advance
 from projections.replay.row_keys import key_text, run_of
 from projections.runs import INDEX_FAMILY, ROWS_FAMILY, decode_row, prefix
 from projections.traces import COMMITS_FAMILY
@@ -207,6 +209,45 @@ async def test_an_interrupted_replay_of_a_time_goes_on_while_the_log_and_the_vie
     expected = await Replay(log, quick / "views", quick / "again").created(ALWAYS)
     assert essence(report) == essence(expected)
     assert bool(report.decisions.differences) is planted
+
+
+async def test_nothing_is_decided_twice_when_the_views_catch_up_between_two_parts_of_a_replay(
+    quick: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("projections.commit_reader._STRETCH_RECORDS", 3)
+    log = SimulatedLog(1)
+    await folded_log(log, quick / "views")
+    for _ in range(7):
+        await full_log(log.client())
+    totals: list[int | None] = []
+
+    @contextmanager
+    def stage(title: str, unit: str, total: int | None) -> Iterator[Advance]:
+        del unit
+        totals.append(total)
+        told = 0
+
+        def advance(count: int) -> None:
+            nonlocal told
+            told += count
+            # Far behind where the views end, and not yet at the end of the log.
+            if len(totals) <= 2 and told > (40 if len(totals) == 1 else 5):
+                raise LogError(f"planted: {title}")
+
+        yield advance
+
+    for _ in range(2):
+        with pytest.raises(LogError, match="planted: folding and deciding once more"):
+            await Replay(log, quick / "views", quick / "work", stage=stage).created(ALWAYS)
+    first, second = totals
+    assert first == log.partition(EVENTS, 0).end > 60
+    assert second is not None
+    assert second <= first - 40
+    await fold(log, quick / "views")
+    report = await Replay(log, quick / "views", quick / "work", stage=stage).created(ALWAYS)
+    assert report.same, report.views.rows.differences
+    assert report.views.rows.rows[ROWS_FAMILY] == report.decisions.runs == 40
+    assert essence(report) == essence(await Replay(log, quick / "views", quick / "again").created(ALWAYS))
 
 
 async def test_views_behind_the_log_are_compared_where_they_are(quick: Path) -> None:
