@@ -64,23 +64,11 @@ def replay(
     created = _created(run_id, since, until)
     output = options.output()
     settings = options.load().settings
-    registry = options.registry()
-    words = _words(run_id, created, work)
     interruptible = Interruptible()
     interruptible.begun = "nothing was changed" if run_id else "what was done so far is kept"
 
     async def compare() -> int:
-        async with open_reading(settings) as log:
-            name = f"{await log_identity(log)} {settings.views.absolute()} {settings.app}{words}"
-            directory = work or working_directory("replay", name)
-            stage = _stage(output, f"runline replay{words}{options.repeated()}")
-            replay = Replay(log, settings.views, directory, registry=registry, stage=stage)
-            try:
-                report = await _replayed(replay, run_id, created, str(settings.app))
-            finally:
-                # Where nothing was begun, nothing is left either.
-                with suppress(OSError):
-                    directory.rmdir()
+        report = await _report(run_id, created, work, options, output)
         if run_id in report.decisions.unknown_runs and not report.views.rows.differing:
             raise RunNotFoundError(f"Expected the id of a run, but the log has no run {run_id}.")
         output.document({"log": str(settings.data), "run_id": run_id, **created._asdict(), **replay_json(report)})
@@ -88,6 +76,25 @@ def replay(
         return SUCCESS if report.same else _DIFFERS
 
     return interruptible.run(compare())
+
+
+async def _report(
+    run_id: str | None, created: Created, work: Path | None, options: ReplayOptions, output: Output
+) -> ReplayReport:
+    settings = options.load().settings
+    registry = options.registry()
+    words = _words(run_id, created, work)
+    async with open_reading(settings) as log:
+        name = f"{await log_identity(log)} {settings.views.absolute()} {settings.app}{words}"
+        directory = work or working_directory("replay", name)
+        stage = _stage(output, f"runline replay{words}{options.repeated()}")
+        replay = Replay(log, settings.views, directory, registry=registry, stage=stage)
+        try:
+            return await _replayed(replay, run_id, created, str(settings.app))
+        finally:
+            # Where nothing was begun, nothing is left either.
+            with suppress(OSError):
+                directory.rmdir()
 
 
 async def _replayed(replay: Replay, run_id: str | None, created: Created, name: str) -> ReplayReport:
