@@ -1,14 +1,16 @@
 """A group's records, where they are kept for a log of this kind: opened by a host, read and asked by people."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from consumers.host.local import LocalProgress, ask_local, check_name, read_local
 from consumers.host.parked import Parked, Request
 from consumers.host.progress import PartitionProgress
+from consumers.host.sharing import SharedProgress, ask_shared, read_shared, reset_shared
 from consumers.host.store import ProgressStore
 from engine.errors import ArgumentError
-from engine.log.port import Log
+from engine.log.port import Log, SharingLog
 
 FOLLOWERS = "followers"
 """The folder of the groups in the directory of an embedded log."""
@@ -28,11 +30,13 @@ def open_progress(log: Log, group: str, directory: Path | None = None) -> Progre
         StoreError: The records cannot be opened.
     """
     check_name("group", group)
+    if isinstance(log, SharingLog):
+        return SharedProgress(log, group)
     return LocalProgress.open(_needed(directory), log.partitions)
 
 
 async def read_group(
-    log: Log,  # noqa: ARG001
+    log: Log,
     group: str,
     directory: Path | None = None,
 ) -> tuple[Mapping[int, PartitionProgress], Sequence[Parked]]:
@@ -43,6 +47,8 @@ async def read_group(
         RunlineError: There is no such group, or its records cannot be read.
     """
     check_name("group", group)
+    if isinstance(log, SharingLog):
+        return await read_shared(log, group)
     return read_local(_needed(directory))
 
 
@@ -54,6 +60,9 @@ async def reset_group(log: Log, group: str, directory: Path | None, services: tu
         RunlineError: A host is at work, or the records cannot be written.
     """
     check_name("group", group)
+    if isinstance(log, SharingLog):
+        await reset_shared(log, group, services)
+        return
     store = LocalProgress.open(_needed(directory), log.partitions)
     try:
         store.reset(services)
@@ -62,10 +71,10 @@ async def reset_group(log: Log, group: str, directory: Path | None, services: tu
 
 
 async def ask_group(
-    log: Log,  # noqa: ARG001
+    log: Log,
     group: str,
     directory: Path | None,
-    parked: Parked,  # noqa: ARG001
+    parked: Parked,
     request: Request,
 ) -> None:
     """Ask the group's host to deliver a parked change again, or to skip it: at once, or when it begins.
@@ -75,6 +84,9 @@ async def ask_group(
         RunlineError: The request cannot be written.
     """
     check_name("group", group)
+    if isinstance(log, SharingLog):
+        await ask_shared(log, group, replace(parked, asked=request.action), request.action)
+        return
     ask_local(_needed(directory), request)
 
 

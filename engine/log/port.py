@@ -1,7 +1,7 @@
 """The log: partitioned, ordered, durable records. The port every adapter keeps to."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from engine.errors import LogError
 
@@ -10,6 +10,8 @@ COMMANDS = "commands"
 EVENTS = "events"
 REJECTIONS = "rejections"
 TOPICS = (WORKFLOWS, COMMANDS, EVENTS, REJECTIONS)
+PARKED = "parked"
+"""A topic besides, of logs whose groups share: the last that is known under each key, until it is erased."""
 
 
 class Record(NamedTuple):
@@ -245,4 +247,77 @@ class Log(Protocol):
 
     async def close(self) -> None:
         """Make everything durable and let go of the log."""
+        ...
+
+
+class Mark(NamedTuple):
+    """How far a group has come in a partition.
+
+    Attributes:
+        offset: The offset below which everything is done, for whoever watches the group's lag.
+        text: What the group wants to know when it goes on; at most 4,096 bytes.
+    """
+
+    offset: int
+    text: str
+
+
+class SharingMember(Protocol):
+    """One process's part in a group that keeps marks."""
+
+    async def keep(self, partition: int, mark: Mark) -> None:
+        """Record how far the group has come in a partition of `events`.
+
+        Raises:
+            LogError: It was not recorded: the partition may be another member's by now, or nobody answers.
+        """
+        ...
+
+    async def kept(self, partition: int) -> Mark | None:
+        """Return what was recorded last, or None when nothing was.
+
+        Raises:
+            LogError: Nobody answers.
+        """
+        ...
+
+    async def leave(self) -> None:
+        """Leave the group, so that others take the partitions at once. Leaving twice is allowed."""
+        ...
+
+
+@runtime_checkable
+class SharingLog(Log, Protocol):
+    """A log whose groups share out the partitions of `events` among processes, and keep marks for them."""
+
+    async def share(self, group: str, owner: Owner) -> SharingMember:
+        """Become a member of a group that shares out the partitions of `events`.
+
+        Raises:
+            ClosedError: The log was closed.
+        """
+        ...
+
+    async def marks(self, group: str) -> Mapping[int, Mark]:
+        """Return the marks of a group, without becoming a member.
+
+        Raises:
+            LogError: Nobody answers.
+        """
+        ...
+
+    async def forget_marks(self, group: str) -> None:
+        """Forget the marks of a group that has no members.
+
+        Raises:
+            LogError: It has members, or nobody answers.
+        """
+        ...
+
+    async def erase(self, topic: str, partition: int, key: str) -> None:
+        """Let nothing be known under a key of a topic that keeps the last.
+
+        Raises:
+            LogError: The outcome is unknown or nothing was erased.
+        """
         ...

@@ -210,12 +210,12 @@ def test_topics_are_planned_made_and_then_as_they_must_be(broker: str, runline: 
     data = ("--data", f"kafka://{broker}/test-{secrets.token_hex(6)}")
     planned = runline("topics", "plan", *data, "--partitions", "3")
     assert planned.code == 1
-    assert [line.split()[0] for line in planned.out.splitlines()] == ["create"] * 4
+    assert [line.split()[0] for line in planned.out.splitlines()] == ["create"] * 5
     refused = runline("run", DATA / "greet.yaml", "--app", APP, *data)
     assert refused.code == 3
-    assert refused.err.count("create test-") == 4
+    assert refused.err.count("create test-") == 5
     executing = runline("executor", "--app", APP, *data)
-    assert (executing.code, executing.err.count("create test-")) == (3, 4)
+    assert (executing.code, executing.err.count("create test-")) == (3, 5)
     examined = runline("doctor", *data)
     assert (examined.code, "FAILED topics: " in examined.out) == (3, True)
     applied = runline("topics", "apply", *data, "--partitions", "3", "--replication", "1")

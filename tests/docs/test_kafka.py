@@ -9,7 +9,7 @@ from pathlib import Path
 
 from engine.log.kafka import KafkaLocation, parse_location
 from engine.log.kafka.admin import count_members
-from engine.log.port import TOPICS
+from engine.log.port import PARKED, TOPICS
 from engine.settings import load_settings
 from tests.docs.console import Session, steps
 from tests.docs.pages import KAFKA, README, ROOT, blocks, table, words, write_files
@@ -76,7 +76,7 @@ def test_a_broker_is_started_in_these_words(tmp_path: Path) -> None:
 
 def test_the_table_of_topics_has_every_topic() -> None:
     rows = table(KAFKA, "| topic | cleanup | content |")
-    assert [words(row[0])[0] for row in rows] == [f"PREFIX.{name}" for name in TOPICS]
+    assert [words(row[0])[0] for row in rows] == [f"PREFIX.{name}" for name in (*TOPICS, PARKED)]
 
 
 def test_the_file_shown_is_one(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from engine.errors import LogError
 from engine.log.errors import PlaceUnknownError, TopicsError
 from engine.log.kafka import KafkaLocation, KafkaLog
 from engine.log.kafka.topics import apply_topics
-from engine.log.port import COMMANDS, EVENTS, REJECTIONS, TOPICS, WORKFLOWS
+from engine.log.port import COMMANDS, EVENTS, PARKED, REJECTIONS, TOPICS, WORKFLOWS
 from tests.kafka.engines import eventually, executor, start_of
 from tests.kafka.foreign import Foreign
 from tests.support.engines import executor_of
@@ -62,7 +62,7 @@ async def refusal(location: KafkaLocation) -> str:
     return str(caught.value)
 
 
-@pytest.mark.parametrize("topic", TOPICS)
+@pytest.mark.parametrize("topic", [*TOPICS, PARKED])
 async def test_a_missing_topic_is_named(broker: str, topic: str) -> None:
     location = await new_location(broker)
     await replace(location, topic)
@@ -88,6 +88,7 @@ async def test_numbers_of_partitions_that_differ_are_refused_for_people_to_decid
         (COMMANDS, "cleanup_policy", "compact", "cleanup.policy=delete, but it is compact: two commands"),
         (COMMANDS, "message_timestamp_type", "CreateTime", "LogAppendTime, but it is CreateTime: only the brokers'"),
         (REJECTIONS, "retention_ms", "1000", "(at least 86400000), but it is 1000"),
+        (PARKED, "cleanup_policy", "delete", "cleanup.policy=compact, but it is delete: what is parked is kept"),
         (WORKFLOWS, "cleanup_policy", "delete", "cleanup.policy=compact, but it is delete: every published version"),
     ],
 )

@@ -112,3 +112,29 @@ def find_topic_id(location: KafkaLocation, properties: Mapping[str, str], name: 
             hint="Kafka gives topics ids from version 2.8 on, once all brokers speak its protocol.",
         )
     return found
+
+
+def forget_group(location: KafkaLocation, properties: Mapping[str, str], name: str) -> None:
+    """Delete a consumer group, and so its committed offsets.
+
+    Args:
+        location: The brokers and the prefix.
+        properties: The user's, for all clients.
+        name: The group's name on Kafka.
+
+    Raises:
+        LogUnreachableError: No broker answers.
+        LogError: The group has members, or they refuse.
+    """
+    admin = make_admin(location, properties)
+    try:
+        admin.delete_consumer_groups([name], request_timeout=KAFKA_ANSWER_SECONDS_MAX)[name].result()
+    except KafkaException as exception:
+        cause = exception.args[0]
+        if isinstance(cause, KafkaError) and cause.code() == KafkaError.NON_EMPTY_GROUP:
+            raise LogError(
+                f"expected the group {name} to have no members, but somebody is at work.",
+                hint="End all its hosts first.",
+            ) from exception
+        if not (isinstance(cause, KafkaError) and cause.code() == KafkaError.GROUP_ID_NOT_FOUND):
+            raise admin.failure(exception, f"forget the group {name}") from exception

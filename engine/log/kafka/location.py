@@ -31,6 +31,10 @@ class KafkaLocation(NamedTuple):
         """Return the name on Kafka of one of the log's groups."""
         return f"{self.prefix}.{name}"
 
+    def followers(self, name: str) -> str:
+        """Return the name on Kafka of a group of services that follow the log."""
+        return self.group(f"followers.{name}")
+
     def __str__(self) -> str:
         """Return the location as it is written in settings."""
         return f"{SCHEME}{self.brokers}/{self.prefix}"

@@ -7,18 +7,19 @@ from collections.abc import Callable, Mapping, Sequence
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
 
 from engine.errors import ClosedError, LogError
-from engine.log.kafka.admin import find_topic_id
+from engine.log.kafka.admin import find_topic_id, forget_group
 from engine.log.kafka.failures import DENIED, from_exception
 from engine.log.kafka.fetcher import Fetchers
 from engine.log.kafka.lane import Lane
 from engine.log.kafka.location import KafkaLocation
+from engine.log.kafka.marks import read_marks
 from engine.log.kafka.member import KafkaMember
 from engine.log.kafka.properties import CLIENT_LOGGER, FETCHER, FOLLOWER, MEMBER, PRODUCER, merged, refused
 from engine.log.kafka.reader import KafkaReader
 from engine.log.kafka.sender import Sender
 from engine.log.kafka.topics import require_topics
 from engine.log.place import partitions_of, place_unknown
-from engine.log.port import COMMANDS, TOPICS, Ends, LogRecord, Owner, Record
+from engine.log.port import COMMANDS, EVENTS, PARKED, TOPICS, Ends, LogRecord, Mark, Owner, Record
 
 _LOGGER = logging.getLogger("runline.kafka")
 
@@ -33,7 +34,7 @@ class KafkaLog:
         self._location = location
         self._count = partitions
         self._given = dict(properties)
-        self._names = {topic: location.topic(topic) for topic in TOPICS}
+        self._names = {topic: location.topic(topic) for topic in (*TOPICS, PARKED)}
         self._trouble = ""
         self._closed = False
         self._sender = Sender(merged(PRODUCER, location.brokers, self._given), self._notice)
@@ -175,10 +176,47 @@ class KafkaLog:
 
     async def join(self, group: str, owner: Owner) -> KafkaMember:
         """Become a member of a consumer group on `commands`."""
-        name = self._name(COMMANDS, 0)
+        return self._member(COMMANDS, self._location.group(group), owner)
+
+    async def share(self, group: str, owner: Owner) -> KafkaMember:
+        """Become a member of a consumer group on `events`, which keeps marks as its committed offsets."""
+        return self._member(EVENTS, self._location.followers(group), owner)
+
+    async def marks(self, group: str) -> Mapping[int, Mark]:
+        """Return the marks of a group, without becoming a member.
+
+        Raises:
+            LogUnreachableError: No broker answers.
+            LogError: They refuse.
+        """
+        name = self._name(EVENTS, 0)
         properties = merged(MEMBER, self._location.brokers, self._given)
-        properties["group.id"] = self._location.group(group)
-        member = KafkaMember(name, properties, owner, self._notice)
+        properties["group.id"] = self._location.followers(group)
+        return await asyncio.to_thread(read_marks, properties, name, range(self._count))
+
+    async def forget_marks(self, group: str) -> None:
+        """Delete a consumer group that has no members.
+
+        Raises:
+            LogUnreachableError: No broker answers.
+            LogError: It has members, or the brokers refuse.
+        """
+        self._name(EVENTS, 0)
+        await asyncio.to_thread(forget_group, self._location, self._given, self._location.followers(group))
+
+    async def erase(self, topic: str, partition: int, key: str) -> None:
+        """Let nothing be known under a key of a compacted topic.
+
+        Raises:
+            LogError: The outcome is unknown or nothing was erased.
+            ClosedError: The log was closed.
+        """
+        await self._sender.erase(self._name(topic, partition), partition, key)
+
+    def _member(self, topic: str, group: str, owner: Owner) -> KafkaMember:
+        properties = merged(MEMBER, self._location.brokers, self._given)
+        properties["group.id"] = group
+        member = KafkaMember(self._name(topic, 0), properties, owner, self._notice)
         self._members.append(member)
         return member
 

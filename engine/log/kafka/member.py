@@ -3,23 +3,31 @@
 import asyncio
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Mapping
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, wait
 from contextlib import suppress
+from typing import TypeVar
 
 from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, TopicPartition
 
+from engine.errors import ClosedError, LogError, RunlineError
 from engine.limits import KAFKA_REVOKE_SECONDS_MAX
 from engine.log.errors import LogUnreachableError
 from engine.log.kafka.failures import from_exception, from_kafka
+from engine.log.kafka.marks import commit_mark, committed_marks
 from engine.log.kafka.properties import CLIENT_LOGGER, Property
-from engine.log.port import Owner
+from engine.log.port import Mark, Owner
+
+R = TypeVar("R")
 
 _LOGGER = logging.getLogger("runline.kafka")
 
 _ORDER_SECONDS = 0.1
 """How long an order may wait: the consumer is the thread's alone, and the thread is inside `poll`."""
+_MARK_SECONDS = 0.01
+"""How long a mark may wait while the thread waits for the owner."""
 _COMMIT_SECONDS = 5.0
 """How often the group is told what is decided, for people who watch its lag."""
 
@@ -47,6 +55,7 @@ class KafkaMember:
         self._consumer = Consumer({**properties, "error_cb": noticed}, logger=CLIENT_LOGGER)
         self._consumer.subscribe([topic], on_assign=self._assign, on_revoke=self._revoke, on_lost=self._lose)
         self._orders: deque[Callable[[], None]] = deque()
+        self._marks: deque[Callable[[], None]] = deque()
         self._stopping = False
         self._committing = self._loop.create_task(self._commit_now_and_then())
         self._thread = threading.Thread(target=self._run, name="runline kafka member", daemon=True)
@@ -58,6 +67,24 @@ class KafkaMember:
         offset = self._owner.decided().get(partition, 0)
         self._orders.append(lambda: self._confirm(partition, offset, answer))
         return await answer
+
+    async def keep(self, partition: int, mark: Mark) -> None:
+        """Record how far the group has come in a partition; whoever lets go of one may still do so.
+
+        Raises:
+            LogError: It was not recorded.
+            ClosedError: The member has left.
+        """
+        await self._ordered(lambda: commit_mark(self._consumer, self._topic, partition, mark))
+
+    async def kept(self, partition: int) -> Mark | None:
+        """Return what was recorded last, or None when nothing was.
+
+        Raises:
+            LogError: No broker answers.
+            ClosedError: The member has left.
+        """
+        return await self._ordered(lambda: committed_marks(self._consumer, self._topic, [partition]).get(partition))
 
     async def leave(self) -> None:
         """Leave the group; the owner is told to let go of its partitions first."""
@@ -76,18 +103,43 @@ class KafkaMember:
                 offsets = [TopicPartition(self._topic, number, offset) for number, offset in decided.items()]
                 self._orders.append(lambda offsets=offsets: self._commit(offsets))  # type: ignore[misc]  # bound now, not later
 
+    async def _ordered(self, work: Callable[[], R]) -> R:
+        """Do something in the member's thread, also while it waits for the owner to let go."""
+        answer: asyncio.Future[R] = self._loop.create_future()
+
+        def order() -> None:
+            try:
+                result = work()
+            except LogError as error:
+                self._tell(_fail, answer, error)
+            except RuntimeError:
+                self._tell(_fail, answer, ClosedError(f"the member of the group of {self._topic} has left."))
+            else:
+                self._tell(_answer, answer, result)
+
+        if not self._thread.is_alive():
+            raise ClosedError(f"the member of the group of {self._topic} has left.")
+        self._marks.append(order)
+        return await answer
+
     # In the member's thread.
 
     def _run(self) -> None:
         while not self._stopping:
             while self._orders:
                 self._orders.popleft()()
+            self._carry_out_marks()
             message = self._consumer.poll(_ORDER_SECONDS)
             if message is not None and (error := message.error()) is not None:
                 failure = from_kafka(error, f"take part in the group of {self._topic}")
                 level = logging.WARNING if isinstance(failure, LogUnreachableError) else logging.ERROR
                 _LOGGER.log(level, "%s", failure)
         self._consumer.close()
+        self._carry_out_marks()
+
+    def _carry_out_marks(self) -> None:
+        while self._marks:
+            self._marks.popleft()()
 
     def _assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         # The group only says whose a partition is. What is read, and from where, is the executor's to know.
@@ -122,10 +174,16 @@ class KafkaMember:
 
     def _wait(self, work: Coroutine[None, None, None]) -> None:
         """Wait, bounded, until the owner has let go: if it does not, the others' fences see to it."""
+        until = time.monotonic() + KAFKA_REVOKE_SECONDS_MAX
         try:
-            asyncio.run_coroutine_threadsafe(work, self._loop).result(KAFKA_REVOKE_SECONDS_MAX)
+            done = asyncio.run_coroutine_threadsafe(work, self._loop)
+            while not done.done() and time.monotonic() < until:
+                # The owner may want to record how far it has come, and waits for that.
+                self._carry_out_marks()
+                wait([done], _MARK_SECONDS)
+            done.result(0)
         except TimeoutError:
-            _LOGGER.warning("Gave partitions back before everything that was sent was read back")
+            _LOGGER.warning("Gave partitions back before the owner had let go of them in order")
         except (RuntimeError, CancelledError):
             # The loop is gone, and so is the owner.
             work.close()
@@ -140,6 +198,11 @@ def _numbers(partitions: list[TopicPartition]) -> list[int]:
     return sorted(place.partition for place in partitions)
 
 
-def _answer(answer: asyncio.Future[bool], mine: bool) -> None:  # noqa: FBT001 - called by the loop
+def _answer(answer: asyncio.Future[R], result: R) -> None:
     if not answer.done():
-        answer.set_result(mine)
+        answer.set_result(result)
+
+
+def _fail(answer: asyncio.Future[R], error: RunlineError) -> None:
+    if not answer.done():
+        answer.set_exception(error)

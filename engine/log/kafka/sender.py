@@ -65,6 +65,21 @@ class Sender:
         self._wake.set()
         return future
 
+    def erase(self, topic: str, partition: int, key: str) -> asyncio.Future[int]:
+        """Send a record without a value, by which compaction drops the key; the future is as that of `append`."""
+        future: asyncio.Future[int] = self._loop.create_future()
+        if self._broken:
+            self._renew()
+        if self._stopping:
+            raise ClosedError("the log was closed.")
+        try:
+            self._appends.produce(topic, None, key, partition, on_delivery=partial(self._appended, future))
+        except (BufferError, KafkaException) as exception:
+            raise LogError(f"expected to erase {key[:80]!r} from {topic}, but {exception}.") from exception
+        self._awaited += 1
+        self._wake.set()
+        return future
+
     def send(self, topic: str, partition: int, record: Record, failed: Failed, *, patient: bool) -> None:
         """Send a record; `failed` is called in the event loop when its outcome is unknown or it was not written."""
         if self._broken:

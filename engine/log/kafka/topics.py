@@ -27,7 +27,7 @@ from engine.log.kafka.admin import Admin, make_admin
 from engine.log.kafka.failures import from_exception, from_kafka
 from engine.log.kafka.location import KafkaLocation
 from engine.log.place import PARTITIONED, check_partitions
-from engine.log.port import COMMANDS, EVENTS, REJECTIONS, TOPICS, WORKFLOWS
+from engine.log.port import COMMANDS, EVENTS, PARKED, REJECTIONS, TOPICS, WORKFLOWS
 
 _LOOK_SECONDS: Final = 0.05
 """How often the brokers are asked whether they know yet."""
@@ -82,7 +82,13 @@ _RULES: Final[dict[str, dict[str, _Rule]]] = {
         "max.message.bytes": _SIZE,
         "message.timestamp.type": _APPENDED,
     },
+    PARKED: {
+        "cleanup.policy": _Rule("compact", None, "what is parked is kept until people decide"),
+        "max.message.bytes": _SIZE,
+        "message.timestamp.type": _APPENDED,
+    },
 }
+_ALL: Final = (*TOPICS, PARKED)
 
 
 class Step(NamedTuple):
@@ -219,7 +225,7 @@ def _look(admin: Admin, location: KafkaLocation) -> tuple[dict[str, _Found], int
     """Return the topics that are there, by our own names, and the number of brokers."""
     try:
         metadata = admin.list_topics(timeout=KAFKA_ANSWER_SECONDS_MAX)
-        there = [topic for topic in TOPICS if location.topic(topic) in metadata.topics]
+        there = [topic for topic in _ALL if location.topic(topic) in metadata.topics]
         for topic in there:
             if (error := metadata.topics[location.topic(topic)].error) is not None:
                 raise from_kafka(error, f"look at the topic {location.topic(topic)}")
@@ -250,7 +256,7 @@ def _compare(
     copies = min(KAFKA_REPLICAS, max(brokers, 1)) if replicas is None else replicas
     steps: list[Step] = []
     notes: list[str] = []
-    for topic in TOPICS:
+    for topic in _ALL:
         name = location.topic(topic)
         wanted = count if topic in PARTITIONED else 1
         if topic not in found:
