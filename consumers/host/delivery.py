@@ -80,18 +80,16 @@ class HostedService:
     ) -> None:
         self.name = name
         self.slots = asyncio.Semaphore(concurrent)
-        self._timeout = timeout
         check_service(name, service)
-        self._run_progress: _Hearing[Run] = _hearing(service.run_progress, threads)
-        self._trace_progress: _Hearing[Trace] = _hearing(service.trace_progress, threads)
+        self._run_progress: _Hearing[Run] = _hearing(service.run_progress, threads, timeout)
+        self._trace_progress: _Hearing[Trace] = _hearing(service.trace_progress, threads, timeout)
 
     async def call(self, subject: Run | Trace, delivery: Delivery) -> None:
         """Call the service, once; raises whatever it raises."""
-        async with asyncio.timeout(self._timeout):
-            if isinstance(subject, Run):
-                await self._run_progress(subject, delivery)
-            else:
-                await self._trace_progress(subject, delivery)
+        if isinstance(subject, Run):
+            await self._run_progress(subject, delivery)
+        else:
+            await self._trace_progress(subject, delivery)
 
 
 def check_service(name: str, service: object) -> None:
@@ -122,7 +120,9 @@ def _fits(function: Callable[..., object], arguments: int) -> bool:
     return True
 
 
-def _hearing(function: Callable[..., object], threads: Threads) -> Callable[[object, Delivery], Awaitable[None]]:
+def _hearing(
+    function: Callable[..., object], threads: Threads, timeout: float | None
+) -> Callable[[object, Delivery], Awaitable[None]]:
     """Return a service's method as one to await that takes the delivery, whether or not the method wants it."""
     alone = _fits(function, 1)
     awaited = inspect.iscoroutinefunction(function)
@@ -131,7 +131,8 @@ def _hearing(function: Callable[..., object], threads: Threads) -> Callable[[obj
         arguments = (subject,) if alone else (subject, delivery)
         result = function(*arguments) if awaited else await threads(_guarded, function, arguments)
         if inspect.isawaitable(result):
-            await result
+            async with asyncio.timeout(timeout):
+                await result
 
     return hear
 

@@ -70,6 +70,7 @@ class Share:
         self._recorded: dict[str, Follower] = {}
         self._saved: PartitionProgress | None = None
         self._saving = asyncio.Lock()
+        self._dropped = False
 
     async def run(self) -> None:
         """Follow the partition until cancelled; while it cannot begin, try again.
@@ -155,7 +156,8 @@ class Share:
                 await follower.save_counts()
             services = {name: follower.track.progress for name, follower in self._recorded.items()}
             progress = PartitionProgress(self._topic_id, {**self._others, **services})
-            if self.followers and progress != self._saved:
+            # Whoever has the partition next must not find an older position in place of its own.
+            if self.followers and progress != self._saved and not self._dropped:
                 await self._terms.store.save(self.partition, progress)
                 self._saved = progress
 
@@ -166,5 +168,6 @@ class Share:
                 await asyncio.gather(*(follower.drain() for follower in self.followers))
 
     async def drop(self) -> None:
-        """Let go of everything at once."""
+        """Let go of everything at once; nothing is recorded any more."""
+        self._dropped = True
         await asyncio.gather(*(follower.drop() for follower in self.followers))

@@ -335,6 +335,25 @@ async def test_an_asynchronous_call_is_cancelled_after_the_timeout_and_counts_as
     assert parked.attempts == 2
 
 
+async def test_a_call_in_a_thread_is_never_repeated_while_it_goes_on_whatever_the_timeout(tmp_path: Path) -> None:
+    log = SimulatedLog()
+    await play(log, 1)
+    calls: list[str] = []
+    never = threading.Event()
+
+    class Slow:
+        def run_progress(self, run: Run) -> None:
+            calls.append(run.run_status)
+            never.wait(0.05)
+
+        def trace_progress(self, trace: Trace) -> None: ...
+
+    async with hosting(log, tmp_path, {"slow": Slow()}, timeout=0.001) as host:
+        await host.caught_up()
+    assert calls == ["Created", "Running", "Success"]
+    assert read_local(tmp_path)[1] == []
+
+
 async def test_a_slow_service_makes_its_own_reading_wait_and_nobody_elses(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -75,7 +75,7 @@ class KafkaMember:
             LogError: It was not recorded.
             ClosedError: The member has left.
         """
-        await self._ordered(lambda: commit_mark(self._consumer, self._topic, partition, mark))
+        await self._ordered(lambda: self._keep(partition, mark))
 
     async def kept(self, partition: int) -> Mark | None:
         """Return what was recorded last, or None when nothing was.
@@ -162,8 +162,17 @@ class KafkaMember:
         with suppress(KafkaException):
             self._consumer.commit(offsets=offsets, asynchronous=True)
 
+    def _keep(self, partition: int, mark: Mark) -> None:
+        # The brokers ask only whether the member is one of the group, not whose the partition is.
+        if not self._owns(partition):
+            raise LogError(f"expected {self._topic}/{partition} to be this member's, but the group gave it to another.")
+        commit_mark(self._consumer, self._topic, partition, mark)
+
+    def _owns(self, partition: int) -> bool:
+        return any(place.partition == partition for place in self._consumer.assignment())
+
     def _confirm(self, partition: int, offset: int, answer: asyncio.Future[bool]) -> None:
-        mine = any(place.partition == partition for place in self._consumer.assignment())
+        mine = self._owns(partition)
         if mine:
             try:
                 self._consumer.commit(offsets=[TopicPartition(self._topic, partition, offset)], asynchronous=False)
