@@ -84,6 +84,8 @@ class Share:
                 await self._begin()
                 break
             except GroupDiffersError:
+                # Nobody need wait for it.
+                self.begun.set()
                 raise
             except RunlineError as error:
                 _LOGGER.error("%s/%d cannot be followed now: %s; trying again", EVENTS, self.partition, error)  # noqa: TRY400 - the text says it all

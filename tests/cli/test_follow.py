@@ -1,5 +1,6 @@
 """`follow` and `parked`: services in a process of their own, and what is refused."""
 
+import secrets
 import signal
 import subprocess
 from datetime import UTC, datetime
@@ -10,7 +11,7 @@ import pytest
 from consumers.cli.follow import parse_start
 from consumers.host import Start
 from engine.cli.failures import ArgumentsError
-from tests.cli.conftest import DATA, Runline, Spawn, finish, read_until
+from tests.cli.conftest import APP, DATA, Runline, Spawn, finish, read_until
 
 SERVICES = """
 import sys
@@ -148,3 +149,34 @@ def test_a_beginning_is_a_word_a_time_or_places() -> None:
     assert parse_start(["0:7", "3:9"], now) == Start.from_offsets({0: 7, 3: 9})
     with pytest.raises(ArgumentsError):
         parse_start(["0:7", "0:9"], now)
+
+
+def test_a_group_on_kafka_is_followed_asked_and_reset_by_the_same_commands(
+    runline: Runline, spawn: Spawn, broker: str
+) -> None:
+    Path("services.py").write_text(SERVICES, encoding="utf-8")
+    data = ("--data", f"kafka://{broker}/test-{secrets.token_hex(6)}")
+    assert runline("topics", "apply", *data, "--partitions", "2", "--replication", "1").code == 0
+    executor = spawn("executor", "--app", APP, *data)
+    assert runline("publish", DATA / "greet.yaml", *data).code == 0
+    created = runline("create", "greet", *data).out.strip()
+    assert runline("follow", "--lag", *data).code == 3
+    arguments = ("follow", "--service", "services.py:Fails", "--from", "beginning", "--attempts", "1", *data)
+    process = spawn(*arguments)
+    assert process.stderr is not None
+    assert any("it is parked" in line for line in process.stderr)
+    reset = runline(*arguments, "--reset")
+    assert (reset.code, "to have no members" in reset.err) == (3, True)
+    (parked,) = runline("parked", "list", "--json", *data).json["parked"]
+    assert (parked["run_id"], parked["service"]) == (created, "Fails")
+    Path("mended").touch()
+    assert runline("parked", "retry", "--all", *data).code == 0
+    assert read_until(process, created)[-1] == f"heard {created} Created\n"
+    assert any("goes on with run" in line for line in process.stderr)
+    assert "the services have come is recorded" in stop(process)
+    lag = runline("follow", "--lag", "--json", *data)
+    assert (lag.code, [each["behind"] for each in lag.json["services"]]) == (0, [0, 0])
+    again = spawn(*arguments, "--reset")
+    assert read_until(again, created)[-1] == f"heard {created} Created\n"
+    stop(again)
+    stop(executor)

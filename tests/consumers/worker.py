@@ -46,7 +46,7 @@ async def main(location: str, group: str, heard: Path) -> None:
         log = await EmbeddedLog.open_reading(location)
     file = os.open(heard, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     services = {name: Writes(name, file) for name in ("first", "second")}
-    progress = open_progress(log, group, None if is_kafka(location) else Path(group))
+    progress = open_progress(log, group) if is_kafka(location) else open_progress(log, "group", Path(group))
     async with ServiceHost(log, services, progress, start=Start.beginning()):
         print("follows", flush=True)
         await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
