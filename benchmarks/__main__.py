@@ -10,6 +10,8 @@ BENCHMARKS = (
     "takeover",
     "projections",
     "lag",
+    "follow",
+    "soak",
     "audit",
     "kafka_runs",
     "kafka_scale",

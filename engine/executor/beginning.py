@@ -122,9 +122,7 @@ async def _collect(log: Log, partition: int, heading: PartHeading, first: int, e
     """Return all parts of the checkpoint, or None when a fence or the end of the log cuts it."""
     parts: dict[int, LogRecord] = {}
     position = first
-    while len(parts) < heading.parts:
-        if position >= end:
-            return None
+    while position < end:
         records = await log.read(EVENTS, partition, position, _FORWARDS)
         for record in records:
             if record.headers.get("ce_type") == FENCE:
@@ -132,5 +130,8 @@ async def _collect(log: Log, partition: int, heading: PartHeading, first: int, e
             part = _part_of(record)
             if part is not None and (part.epoch, part.start) == (heading.epoch, heading.start):
                 parts.setdefault(part.part, record)
+                if len(parts) == heading.parts:
+                    # What comes behind the last part, such as a fence, cannot cut it any more.
+                    return parts
         position = records[-1].offset + 1
-    return parts
+    return None
