@@ -23,7 +23,8 @@ from engine.log.embedded import EmbeddedLog
 from engine.log.port import EVENTS, WORKFLOWS, Record
 
 WORKFLOW_COUNT = 5
-OUTCOMES = ("success", "success", "success", "success", "KeyError", "ValueError", "created")
+OUTCOMES = {"success": 20, "KeyError": 2, "ValueError": 2, "created": 1}
+"""What becomes of runs, and how often: the last are never started."""
 TAGS = ("", "", "", "nightly", "customer-7")
 BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
 SPAN = timedelta(days=30)
@@ -39,11 +40,13 @@ class Template(NamedTuple):
         run_id: Its id.
         commits: Value and headers of each.
         begun: The time of the first.
+        outcome: What became of it, one of `OUTCOMES`.
     """
 
     run_id: str
     commits: list[Record]
     begun: datetime
+    outcome: str
 
 
 async def fail(context: ContextObject, call: Call) -> None:
@@ -79,14 +82,16 @@ async def make_templates() -> tuple[list[Template], list[Record]]:
     """Run every kind of run once; return their commits, and the records of the workflows."""
     # The failures are wanted.
     logging.getLogger("runline").setLevel(logging.CRITICAL)
+    outcomes: dict[str, str] = {}
     with tempfile.TemporaryDirectory(prefix="runline-bench-") as directory:
         async with EngineService.open(directory, registry(), durability="process") as engine:
             for definition in workflows():
                 await engine.publish_workflow(definition)
             for definition in workflows():
-                for outcome in dict.fromkeys(OUTCOMES):
+                for outcome in OUTCOMES:
                     for tag in dict.fromkeys(TAGS):
                         run_id = await engine.create_workflow_run(definition.id, tags=(tag,) if tag else ())
+                        outcomes[run_id] = outcome
                         if outcome != "created":
                             given = {"input": {**INPUT["input"], "outcome": outcome}}
                             await engine.start_workflow_run_and_wait(run_id, given)
@@ -99,7 +104,7 @@ async def make_templates() -> tuple[list[Template], list[Record]]:
                 commits.setdefault(record.key, []).append(Record(record.key, record.value, record.headers))
         await log.close()
     templates = [
-        Template(run_id, found, datetime.fromisoformat(found[0].headers["ce_time"]))
+        Template(run_id, found, datetime.fromisoformat(found[0].headers["ce_time"]), outcomes[run_id])
         for run_id, found in commits.items()
     ]
     return templates, [Record(record.key, record.value, record.headers) for record in published]
@@ -109,15 +114,16 @@ def copies(templates: Sequence[Template], runs: int, epoch: str, seed: int) -> I
     """Yield the commits of so many runs, each with its time; the same for the same seed.
 
     Args:
-        templates: What to copy, each kind as often as any other.
+        templates: What to copy, as often as `OUTCOMES` says.
         runs: How many.
         epoch: The epoch they were written under.
         seed: Chooses the kinds and the ids.
     """
     random = Random(seed)
+    weights = [OUTCOMES[template.outcome] for template in templates]
     step_between = SPAN / runs
     for number in range(runs):
-        template = random.choice(templates)
+        (template,) = random.choices(templates, weights)
         created = BEGINNING + number * step_between
         shift = created - template.begun
         run_id = make_run_id(int(created.timestamp() * 1000), random.getrandbits(74))
