@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from queue import Empty, LifoQueue
 from typing import TypeVar
 
@@ -87,7 +87,11 @@ class Fetchers:
         except asyncio.CancelledError:
             # Whoever gave up may let go of what `take` works on, so it must not be called any more.
             given_up.set()
-            await asyncio.wait([scanning])
+            while not scanning.done():
+                with suppress(asyncio.CancelledError):
+                    await asyncio.wait([scanning])
+            if not scanning.cancelled():
+                scanning.exception()  # nobody else hears of it
             raise
         if self._closed:
             raise ClosedError("the log was closed.")
