@@ -25,6 +25,7 @@ from pathlib import Path
 import orjson
 
 from benchmarks.history import write_history
+from benchmarks.part import Part
 from benchmarks.report import publish
 from benchmarks.workload import INPUT, registry, workflow
 from consumers.host import ServiceHost, Start, open_progress
@@ -170,38 +171,10 @@ async def follow(location: str, group: str, directory: Path) -> None:
     print(orjson.dumps({"share": share, "changes": sum(service.count for service in services)}).decode(), flush=True)
 
 
-class Part:
-    """A process of this benchmark."""
-
-    def __init__(self, *words: str) -> None:
-        command = [sys.executable, "-m", "benchmarks.follow", "--part", *words]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-
-    def hear(self) -> str:
-        """Return the next line it says."""
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        if not line:
-            raise SystemExit(f"a process of the benchmark ended with {self._process.wait()}")
-        return line
-
-    def tell(self) -> None:
-        """Let it go on."""
-        assert self._process.stdin is not None
-        self._process.stdin.write("\n")
-        self._process.stdin.flush()
-
-    def close(self) -> None:
-        """Wait for its end."""
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        self._process.wait(60)
-
-
 def measure_followers(directory: Path) -> dict[str, object]:
     """Measure runs per second with and without followers, on the embedded log."""
     location = str(directory / "followed")
-    engine = Part("load", location)
+    engine = Part("follow", "load", location)
     engine.hear()
     pairs: list[tuple[float, float]] = []
     shares: list[float] = []
@@ -209,7 +182,7 @@ def measure_followers(directory: Path) -> dict[str, object]:
     for turn in range(ROUNDS):
         engine.tell()
         alone = float(engine.hear())
-        follower = Part("follow", location, f"group-{turn}", str(directory / f"group-{turn}"))
+        follower = Part("follow", "follow", location, f"group-{turn}", str(directory / f"group-{turn}"))
         follower.hear()
         engine.tell()
         pairs.append((alone, float(engine.hear())))

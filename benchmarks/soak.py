@@ -130,6 +130,7 @@ async def soak(location: str, runs: int) -> list[dict[str, object]]:
             lags = {lag.service: lag for lag in await host.lag()}
             if not any(lag.behind or lag.open > lag.parked for name, lag in lags.items() if name != "dead"):
                 break
+            # The dead service never catches up, so the end cannot be waited for.
             await asyncio.sleep(LOOK_SECONDS)
         seconds = time.monotonic() - begin
     _, parked = await read_group(log, "soak", group)

@@ -141,6 +141,7 @@ def measure(name: str, location: str) -> dict[str, object]:
         assert process.stdout.readline() == "ready\n"
         process.send_signal(signal.SIGKILL)
     if location.startswith("kafka:"):
+        # The group tells nobody that it has noticed.
         time.sleep(NOTICED_SECONDS)
     answer = subprocess.run(_command("take-over", location), stdout=subprocess.PIPE, check=True).stdout
     row = cast("dict[str, object]", orjson.loads(answer))

@@ -143,5 +143,5 @@ def _guarded(function: Callable[..., object], arguments: tuple[object, ...]) -> 
         return function(*arguments)
     except Exception:
         raise
-    except BaseException as error:
+    except BaseException as error:  # an exit in a thread would end nothing, and reach nobody
         raise RuntimeError(f"{type(error).__name__}: {error}") from error

@@ -220,7 +220,7 @@ class ServiceHost:
                 # Whoever does not wait for the failure reads of it here.
                 self._failed.exception()
                 _LOGGER.error("The host cannot go on: %s", error)  # noqa: TRY400 - the text says it all
-        except Exception as error:
+        except Exception as error:  # a mistake of ours: whoever runs the host must hear of it, or it stands still
             _LOGGER.exception("The host cannot go on")
             if not self._failed.done():
                 self._failed.set_exception(error)

@@ -41,7 +41,7 @@ def _load(name: str, place: str) -> tuple[str, Service]:
     if isinstance(attribute, type):
         try:
             attribute = attribute()
-        except Exception as error:
+        except Exception as error:  # whatever the user's class raises
             raise ServiceInvalidError(
                 f"expected the class {place} of a progress service to be made without arguments, but "
                 f"{type(error).__name__}: {error}.",

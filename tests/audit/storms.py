@@ -1,6 +1,5 @@
 """Logs with everything in them: fences, zombies, checkpoints, refusals, failed and cancelled runs. From a seed."""
 
-from random import Random
 from typing import NamedTuple
 
 import pytest
@@ -8,8 +7,7 @@ import pytest
 from engine.log.port import EVENTS, Record
 from tests.simulation.log import SimulatedLog
 from tests.simulation.storm import Storm
-from tests.simulation.test_engine import calm, everything_ends, small_limits
-from tests.simulation.workflows import definitions
+from tests.simulation.weather import begin_world, calm, everything_ends
 from tests.simulation.world import World
 
 
@@ -41,13 +39,7 @@ class _Planting(Storm):
 
 async def storm(seed: int, monkeypatch: pytest.MonkeyPatch) -> Stormy:
     """Let a storm rage, and everything end after it."""
-    print(f"seed {seed}")
-    world = World(seed)
-    small_limits(Random(seed), monkeypatch)
-    first = world.begin_host()
-    await first.opened()
-    for definition in definitions():
-        await first.service.publish_workflow(definition)
+    world = await begin_world(seed, monkeypatch)
     raging = _Planting(world)
     await raging.rage(world.random.choice((20, 60, 120)))
     survivor = await calm(world)

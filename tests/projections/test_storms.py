@@ -21,7 +21,7 @@ from projections import Projector, RunFilter, RunSummary, Views
 from tests.projections.folding import dump, every_page, folded, small_batches
 from tests.projections.told import ToldRun, told
 from tests.simulation.storm import Storm
-from tests.simulation.test_engine import small_limits
+from tests.simulation.weather import begin_world
 from tests.simulation.workflows import definitions
 from tests.simulation.world import World
 
@@ -46,12 +46,7 @@ async def test_views_show_what_the_log_says_however_often_the_fold_was_interrupt
 
 async def one_storm(seed: int, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     chance = Random(f"views {seed}")
-    world = World(seed)
-    small_limits(world.random, monkeypatch)
-    first = world.begin_host()
-    await first.opened()
-    for definition in definitions():
-        await first.service.publish_workflow(definition)
+    world = await begin_world(seed, monkeypatch)
     storm = Storm(world)
     for _ in range(chance.randint(1, 4)):
         # The fold of another batch size goes on where the one before it was cut off, in the middle of anything.
