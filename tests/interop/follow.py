@@ -107,7 +107,7 @@ async def events_of(log: KafkaLog) -> dict[str, list[str]]:
     for partition in range(PARTITIONS):
         ours = [record for record in await read(log, partition) if "ce_type" in record.headers]
         for run, commits in accepted_commits(ours).items():
-            found[run] = [event["type"] for commit in commits for event in commit["events"]]  # type: ignore[attr-defined]  # JSON
+            found[run] = [event["type"] for commit in commits for event in commit["events"]]
     return found
 
 

@@ -59,4 +59,4 @@ async def event_types(log: Log, run_id: str) -> list[str]:
     """Return the types of a run's events that count, by a second writing of the rule."""
     records = await read_all(log, EVENTS, partition_of(run_id, log.partitions))
     commits = accepted_commits(records).get(run_id, ())
-    return [event["type"] for commit in commits for event in commit["events"]]  # type: ignore[attr-defined]  # JSON
+    return [event["type"] for commit in commits for event in commit["events"]]

@@ -92,7 +92,7 @@ class Shop(NamedTuple):
     async def event_types(self, run_id: str) -> list[str]:
         """Return the types of a run's events that count, by a second writing of the rule."""
         commits = accepted_commits(await self.read(EVENTS, partition_of(run_id, PARTITIONS)))[run_id]
-        return [event["type"] for commit in commits for event in commit["events"]]  # type: ignore[attr-defined]  # JSON
+        return [event["type"] for commit in commits for event in commit["events"]]
 
 
 @pytest.fixture

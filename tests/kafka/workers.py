@@ -119,7 +119,7 @@ class Load:
         ended: set[str] = set()
         for records in partitions:
             for run, commits in accepted_commits(records).items():
-                if commits[-1]["events"][-1]["type"] in TERMINAL:  # type: ignore[index]  # JSON
+                if commits[-1]["events"][-1]["type"] in TERMINAL:
                     ended.add(run)
         return {*self.acknowledged, *self.sent} - ended
 

@@ -68,7 +68,7 @@ def test_fifty_kills_lose_nothing_double_nothing_and_tear_nothing(tmp_path: Path
     ]
     records = asyncio.run(read_all(tmp_path / "data"))
     runs = accepted_commits(records)
-    created_only = {run for run, commits in runs.items() if commits[-1]["events"][-1]["type"] == "run.created"}  # type: ignore[index]  # JSON
+    created_only = {run for run, commits in runs.items() if commits[-1]["events"][-1]["type"] == "run.created"}
     finished = [record for record in records if record.key not in created_only]
     assert check_runs(finished, acknowledged, effects) == []
     retried = sum(effect.attempt > 1 for effect in effects)
