@@ -1,7 +1,9 @@
 """Events: facts about one run, as they stand in a commit on the log.
 
 Plain JSON objects with a `type`; a reader may rely on the fields named here and must ignore fields it does not know.
-Times are not in the events: all events of a commit happened at the commit's time.
+Times are not in the events: all events of a commit happened at the commit's time. What an event's fields mean never
+changes: an event that says something else gets another type, such as `trace.succeeded.v2`, and an upcaster from the one
+before it (`engine.core.upcasters`).
 """
 
 from typing import Literal, NotRequired

@@ -8,6 +8,7 @@ import orjson
 from typing_extensions import TypedDict
 
 from engine.core.events import Event
+from engine.core.upcasters import UPCASTERS
 from engine.errors import LogDamagedError
 from engine.log.port import LogRecord, Record
 
@@ -99,7 +100,7 @@ def commit_record(
 
 
 def read_commit(record: LogRecord) -> CommitValue:
-    """Return the value of an accepted commit.
+    """Return the value of an accepted commit, with its events as those of today.
 
     Raises:
         LogDamagedError: The bytes are no commit, although their place in the chain is right.
@@ -107,12 +108,20 @@ def read_commit(record: LogRecord) -> CommitValue:
     try:
         value: CommitValue = orjson.loads(record.value)
         if value["run"] == record.key and value["events"]:
+            if UPCASTERS:
+                value["events"] = UPCASTERS.upcast(value["events"])
             return value
     except (orjson.JSONDecodeError, KeyError, TypeError):
         pass
     raise LogDamagedError(
         f"expected a commit of run {record.key} at offset {record.offset}, but found {record.value[:80]!r}"
     )
+
+
+def types_in(headers: Mapping[str, str]) -> list[str]:
+    """Return the types of a commit's events as its headers name them, as those of today."""
+    types = headers.get("types", "").split(",")
+    return list(map(UPCASTERS.type_of, types)) if UPCASTERS else types
 
 
 def fence_record(nonce: str, *, executor: str, source: str, time: str, checkpoint: str) -> Record:
