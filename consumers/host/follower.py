@@ -9,22 +9,25 @@ from datetime import UTC, datetime
 from typing import Final
 
 from consumers.host.attempts import Attempts, Failed
+from consumers.host.care import Care
 from consumers.host.errors import PartitionStoppedError, StopReason
 from consumers.host.item import Item, items_of
 from consumers.host.lag import Lag
 from consumers.host.parked import Parked
+from consumers.host.partial import PartialView
 from consumers.host.progress import Place, Progress
 from consumers.host.refold import fold_before
 from consumers.host.track import Track
 from consumers.host.wanted import Wanted
-from engine.core.view import View
 from engine.errors import ClosedError, LogDamagedError, LogError
 from engine.limits import (
     FENCE_RETRY_SECONDS_MAX,
     FENCE_RETRY_SECONDS_MIN,
+    FOLLOW_OPEN_CHANGES_MAX,
     FOLLOW_PARKED_MAX,
     FOLLOW_STALL_SECONDS,
     FOLLOW_TURN_RECORDS,
+    FOLLOW_UNSAVED_CHANGES_MAX,
 )
 from engine.log.port import EVENTS, Log, LogRecord
 
@@ -53,6 +56,8 @@ class Follower:
         progress: How far the service has come.
         wanted: Which changes are delivered.
         parked: What is parked of this service and partition.
+        care: Writes calls down before they are made.
+        careful: Whether to take care first: a process may have ended in a call.
         before: The follower of the service before, which hears of a change first as long as it does not stall.
         dealt: Called after each change that was dealt with.
 
@@ -71,6 +76,8 @@ class Follower:
         *,
         wanted: Wanted,
         parked: list[Parked],
+        care: Care,
+        careful: bool,
         before: "Follower | None",
         dealt: Callable[[], None],
     ) -> None:
@@ -82,9 +89,13 @@ class Follower:
         self._topic_id = topic_id
         self._attempts = attempts
         self._wanted = wanted
+        self._care = care
+        self._careful_changes = FOLLOW_UNSAVED_CHANGES_MAX + FOLLOW_OPEN_CHANGES_MAX if careful else 0
+        self._careful_up_to: Place = (-1, 0)
+        self._unsaved = 0
         self._before = before
         self._dealt = dealt
-        self._view: View | None = None
+        self._view: PartialView | None = None
         self._lanes: dict[str, _Lane] = {}
         self._parked = {each.key: each for each in parked}
         self._held = {each.run_id: each.key for each in parked if each.held}
@@ -149,6 +160,16 @@ class Follower:
         """Return a parked change by its key."""
         return self._parked.get(key)
 
+    @property
+    def unsaved(self) -> int:
+        """How many changes were taken beyond what is recorded."""
+        return self._unsaved
+
+    def saved(self, count: int) -> None:
+        """Hear that so many of the changes taken are recorded now."""
+        self._unsaved -= count
+        self.track.wake()
+
     async def drain(self) -> None:
         """Take no more changes, and wait until the calls under way are over."""
         self._draining = True
@@ -188,9 +209,9 @@ class Follower:
             self._view = await self._fold_before(offset)
         self.trouble = ""
 
-    async def _fold_before(self, offset: int) -> View:
+    async def _fold_before(self, offset: int) -> PartialView:
         try:
-            return await fold_before(self._log, self.partition, offset)
+            return await self._fold_again(offset)
         except LogDamagedError as error:
             if not (await self._log.ends(EVENTS, self.partition)).start:
                 raise
@@ -207,21 +228,20 @@ class Follower:
         finally:
             reader.close()
 
-    async def _take(self, view: View, record: LogRecord) -> None:
-        unreadable = len(view.unreadable)
+    async def _take(self, view: PartialView, record: LogRecord) -> None:
+        unreadable = view.unreadable(record.key)
         accepted = view.fold(record)
         if accepted is not None:
             for item in items_of(self.partition, record, accepted, self._wanted):
                 if self.track.wants(item.place):
                     self.track.reach(item.place)
                     await self._put(item)
-        elif len(view.unreadable) > unreadable:
-            self._check_readable(view, record)
+        elif not unreadable and (why := view.unreadable(record.key)):
+            self._check_readable(view, record, why)
         self.track.reach((record.offset + 1, 0))
 
-    def _check_readable(self, view: View, record: LogRecord) -> None:
-        why = view.unreadable[record.key]
-        if record.key in view.from_future:
+    def _check_readable(self, view: PartialView, record: LogRecord, why: str) -> None:
+        if view.is_from_future(record.key):
             raise PartitionStoppedError(
                 StopReason.EVENT_FROM_FUTURE,
                 f"expected events that this version knows in {EVENTS}/{self.partition}, but found {why}.",
@@ -232,10 +252,18 @@ class Follower:
     # Delivering.
 
     async def _put(self, item: Item) -> None:
+        while self._unsaved >= FOLLOW_UNSAVED_CHANGES_MAX:
+            await self.track.moved()
         if item.run_id not in self._held:
             await self.track.room()
+        self._unsaved += 1
+        if self._careful_changes:
+            # No process goes further than this beyond what is recorded.
+            self._careful_changes -= 1
+            self._careful_up_to = item.place
         if item.run_id in self._held:
             self._hold_back(item)
+            self._dealt()
             return
         self.track.begin(item.place, item.size)
         lane = self._lanes.get(item.run_id)
@@ -250,7 +278,8 @@ class Follower:
                 item = lane.items[0]
                 if self._before is not None:
                     await self._before.pass_by(item.place, run_id)
-                failed = await self._attempts.deliver(item.subject, item.delivery, lambda: self._draining)
+                care = self._care if item.place <= self._careful_up_to else None
+                failed = await self._attempts.deliver(item.subject, item.delivery, lambda: self._draining, care)
                 if failed is not None and (
                     failed.given_up or not await self._park(item, failed, held=self._attempts.hold)
                 ):
@@ -321,6 +350,7 @@ class Follower:
         )
         self._parked[parked.key] = parked
         await self._attempts.record(self._attempts.store.park, parked)
+        self._care.forget(self._attempts.call(item.delivery))
         if held:
             self._held[parked.run_id] = parked.key
         _LOGGER.error(
@@ -332,7 +362,7 @@ class Follower:
 
     async def _release(self, parked: Parked) -> None:
         """Deliver a parked change again, or skip it, and what is held behind it, until the run is where others are."""
-        view = await self._attempts.record(lambda at: fold_before(self._log, self.partition, at), parked.offset)
+        view = await self._attempts.record(self._fold_again, parked.offset)
         while view.position < (end := self.track.read[0] if parked.held else parked.offset + 1):
             count = min(FOLLOW_TURN_RECORDS, end - view.position)
             for record in await self._attempts.record(self._read, (view.position, count)):
@@ -353,7 +383,8 @@ class Follower:
         first = parked.place if parked.asked == "retry" else (parked.offset, parked.index + 1)
         if item.place < first or not (parked.held or item.place == parked.place):
             return True
-        failed = await self._attempts.deliver(item.subject, item.delivery, lambda: self._draining)
+        # People ask for it once, and it may be what ended a process: so always with care.
+        failed = await self._attempts.deliver(item.subject, item.delivery, lambda: self._draining, self._care)
         now = self._parked[parked.key]
         if item.place != parked.place:
             now = self._parked[parked.key] = replace(now, behind=max(0, now.behind - 1))
@@ -367,6 +398,9 @@ class Follower:
             if item.place != parked.place:
                 await self._attempts.record(self._attempts.store.unpark, parked)
         return False
+
+    async def _fold_again(self, offset: int) -> PartialView:
+        return await fold_before(self._log, self.partition, offset, self._wanted.workflows)
 
     async def _read(self, stretch: tuple[int, int]) -> list[LogRecord]:
         return list(await self._log.read(EVENTS, self.partition, *stretch))

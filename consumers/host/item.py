@@ -36,7 +36,7 @@ def items_of(partition: int, record: LogRecord, accepted: Accepted, wanted: Want
         accepted: The same, folded.
         wanted: Which changes to yield.
     """
-    indexes = wanted.indexes(record, accepted)
+    indexes = wanted.indexes(record)
     if not indexes:
         return
     value, headers = accepted.value, record.headers

@@ -1,9 +1,9 @@
-"""Which changes a host delivers: decided from a record's headers and the run's workflow, before contexts are made."""
+"""Which changes a host delivers: decided from a record's headers, before contexts are made."""
 
 from typing import Final, NamedTuple
 
+from engine.core.records import types_in
 from engine.core.state import RunStatus
-from engine.core.view import Accepted
 from engine.log.port import LogRecord
 
 _NOT_DELIVERED: Final = "command."
@@ -22,7 +22,7 @@ class Wanted(NamedTuple):
     """What a change must be to be delivered; an empty set wants all.
 
     Attributes:
-        workflows: Ids of workflows.
+        workflows: Ids of workflows; their runs alone are folded (`PartialView`).
         statuses: Statuses of the run or trace after the change, such as `Failed`.
         types: Types of events, such as `run.succeeded`.
     """
@@ -31,12 +31,9 @@ class Wanted(NamedTuple):
     statuses: frozenset[str] = frozenset()
     types: frozenset[str] = frozenset()
 
-    def indexes(self, record: LogRecord, accepted: Accepted) -> list[int]:
-        """Return which events of a commit are wanted, by their places in it."""
-        if self.workflows and accepted.after.workflow not in self.workflows:
-            return []
-        types = record.headers.get("types", "").split(",")
-        return [index for index, event_type in enumerate(types) if self._wants(event_type)]
+    def indexes(self, record: LogRecord) -> list[int]:
+        """Return which events of a commit of a wanted workflow's run are wanted, by their places in it."""
+        return [index for index, event_type in enumerate(types_in(record.headers)) if self._wants(event_type)]
 
     def _wants(self, event_type: str) -> bool:
         if event_type.startswith(_NOT_DELIVERED) or (self.types and event_type not in self.types):

@@ -19,6 +19,8 @@ NO_CHECKPOINT: Final = "none"
 FENCE_KEY: Final = "fence"
 PART_KEY: Final = "checkpoint"
 """The keys of records about a whole partition; no run id looks like them."""
+_WORKFLOWS: Final = "/workflows/"
+"""Stands in the `ce_source` of a commit between who wrote it and the workflow of its run."""
 
 
 class CommitValue(TypedDict):
@@ -45,6 +47,17 @@ class Heading(NamedTuple):
     correlation: str
     traceparent: str
     checkpoint: str
+
+
+def source_of(source: str, workflow: str) -> str:
+    """Return the `ce_source` of commits about runs of a workflow, from that of other records of the same writer."""
+    return source + _WORKFLOWS + workflow
+
+
+def workflow_of(headers: Mapping[str, str]) -> str | None:
+    """Return the id of the workflow that a commit's headers name, or None: early versions named none."""
+    _, named, workflow = headers.get("ce_source", "").rpartition(_WORKFLOWS)
+    return workflow if named else None
 
 
 def commit_id(prev: str, epoch: str, value: bytes) -> str:

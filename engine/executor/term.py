@@ -14,6 +14,7 @@ from engine.core.records import (
     commit_value,
     fence_epoch,
     fence_record,
+    source_of,
 )
 from engine.core.rejection import RUN_ENDED, RUN_UNREADABLE, WRONG_PARTITION, Rejection
 from engine.core.state import GENESIS, RunState
@@ -374,16 +375,20 @@ class Term:
         return None
 
     def _heading(self, run_id: str, state: RunState | None, inputs: Sequence[Input]) -> Heading:
-        correlation, traceparent = run_id, ""
+        correlation, traceparent, workflow = run_id, "", ""
         if state is not None:
-            correlation, traceparent = state.correlation, state.traceparent
+            correlation, traceparent, workflow = state.correlation, state.traceparent, state.workflow
         else:
+            plan = self._plan_for(inputs)
+            assert plan is not None, "a run is created by a plan"
+            workflow = plan.workflow
             for given in inputs:
                 if isinstance(given, Asked):
                     correlation = given.command.correlation or run_id
                     traceparent = given.command.traceparent or ""
                     break
-        return Heading(self._settings.source, correlation, traceparent, self._checkpointer.named)
+        source = source_of(self._settings.source, workflow)
+        return Heading(source, correlation, traceparent, self._checkpointer.named)
 
     def _answer_ended(self, run_id: str, inputs: Sequence[Input]) -> None:
         """Nothing changes an ended run: what asks for it again is recognised, anything else is refused."""

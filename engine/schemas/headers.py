@@ -22,6 +22,15 @@ Time = Annotated[str, Field(json_schema_extra={"format": "date-time"}, descripti
 Source = Annotated[
     str, Field(min_length=1, json_schema_extra={"format": "uri-reference"}, description="Who wrote the record.")
 ]
+CommitSource = Annotated[
+    str,
+    Field(
+        min_length=1,
+        json_schema_extra={"format": "uri-reference"},
+        description="Who wrote the record, `/workflows/`, and the id of the run's workflow. Early versions of Runline "
+        "and other writers name no workflow.",
+    ),
+]
 Number = Annotated[str, Field(pattern=f"^{_NUMBER}$")]
 RunId = Annotated[str, Field(pattern=RUN_ID_PATTERN, description="The run's id.")]
 Hash = Annotated[str, Field(pattern=f"^{_HASH}$")]
@@ -64,7 +73,7 @@ class CommitHeaders(TypedDict):
     ce_specversion: Literal["1.0"]
     ce_id: Annotated[Hash, Field(description="SHA-256 over prev, a line feed, epoch, a line feed and the value.")]
     ce_type: Literal["runline.commit"]
-    ce_source: Source
+    ce_source: CommitSource
     ce_subject: RunId
     ce_time: Time
     content_type: Json

@@ -359,6 +359,9 @@ class EventsAudit:
             self._found(Rule.HEADER_WRONG, f"expected correlationid {run.correlation!r}, the run's")
         if headers.get("traceparent", "") != run.traceparent:
             self._found(Rule.HEADER_WRONG, f"expected traceparent {run.traceparent!r}, the run's")
+        _, named, workflow = headers["ce_source"].rpartition("/workflows/")
+        if named and workflow != run.workflow:
+            self._found(Rule.HEADER_WRONG, f"expected a ce_source of workflow {run.workflow!r}, the run's")
         if time < run.created and _seconds_between(time, run.created) > AUDIT_CLOCKS_SECONDS:
             self._found(Rule.TIME_BACK, f"expected a time from about {run.created} on, but found {time}")
         if decided is None:

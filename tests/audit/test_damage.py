@@ -160,6 +160,7 @@ for name in ("ce_id", "ce_subject", "ce_time", "types", "correlationid", "epoch"
     plants(Rule.HEADER_MISSING)(heads(NEXT, EVENTS, **{name: None}))
 for name in ("ce_subject", "types", "correlationid", "ce_specversion", "content_type", "ce_time", "ce_source"):
     plants(Rule.HEADER_WRONG)(heads(NEXT, EVENTS, **{name: ""}))
+plants(Rule.HEADER_WRONG)(heads(NEXT, EVENTS, ce_source="/runline/workflows/another"))
 plants(Rule.HEADER_WRONG)(heads(CREATED, decided=None))
 plants(Rule.HEADER_WRONG)(heads(CREATED, decided="9"))
 plants(Rule.HEADER_WRONG)(heads(CREATED, causationid="another"))
