@@ -13,12 +13,13 @@ class Tasks:
 
     def __init__(self) -> None:
         self.broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._running: set[asyncio.Task[None]] = set()
+        # In the order in which they began, so that they also end in the same order each time.
+        self._running: dict[asyncio.Task[None], None] = {}
 
     def spawn(self, work: Coroutine[None, None, None]) -> None:
         """Begin a task."""
         task = asyncio.create_task(work)
-        self._running.add(task)
+        self._running[task] = None
         task.add_done_callback(self._done)
 
     def fail(self, error: BaseException) -> None:
@@ -36,6 +37,6 @@ class Tasks:
             task.cancel()
 
     def _done(self, task: asyncio.Task[None]) -> None:
-        self._running.discard(task)
+        self._running.pop(task, None)
         if not task.cancelled() and (error := task.exception()) is not None:
             self.fail(error)

@@ -1,5 +1,6 @@
 """A log with everything that is right in it, and ways to damage a copy of it."""
 
+import asyncio
 import hashlib
 import json
 from collections.abc import Callable, Mapping
@@ -14,6 +15,7 @@ from engine.log.place import places
 from engine.log.port import COMMANDS, EVENTS, REJECTIONS, LogRecord, Record
 from projections.audit import Audit, Violation, audit_log
 from tests.simulation.log import SimulatedLog
+from tests.simulation.loop import in_simulation
 from tests.simulation.ports import SimulatedClock, SimulatedIds
 from tests.support.engines import until
 from tests.support.workflows import END, chain, code, edit
@@ -41,10 +43,14 @@ def registry() -> Registry:
 
 async def make_log(monkeypatch: pytest.MonkeyPatch, *, partitions: int = 2, runs: int = 6) -> SimulatedLog:
     """Return the log of two executors, one after the other: runs of all ends, open ones, refusals, checkpoints."""
+    return in_simulation(1, lambda: _make_log(monkeypatch, partitions, runs))
+
+
+async def _make_log(monkeypatch: pytest.MonkeyPatch, partitions: int, runs: int) -> SimulatedLog:
     monkeypatch.setattr("engine.executor.checkpointer.CHECKPOINT_BYTES_MIN", 6_000)
     monkeypatch.setattr("engine.core.checkpoint.CHECKPOINT_PART_BYTES", 700)
     random = Random(1)
-    clock = SimulatedClock(random)
+    clock = SimulatedClock(asyncio.get_running_loop())
     ids = SimulatedIds(random, clock)
     log = SimulatedLog(partitions, clock.seconds)
     definitions = [

@@ -6,6 +6,7 @@ import pytest
 
 from engine.log.port import EVENTS, Record
 from tests.simulation.log import SimulatedLog
+from tests.simulation.loop import in_simulation
 from tests.simulation.storm import Storm
 from tests.simulation.weather import begin_world, calm, everything_ends
 from tests.simulation.world import World
@@ -39,6 +40,10 @@ class _Planting(Storm):
 
 async def storm(seed: int, monkeypatch: pytest.MonkeyPatch) -> Stormy:
     """Let a storm rage, and everything end after it."""
+    return in_simulation(seed, lambda: _storm(seed, monkeypatch))
+
+
+async def _storm(seed: int, monkeypatch: pytest.MonkeyPatch) -> Stormy:
     world = await begin_world(seed, monkeypatch)
     raging = _Planting(world)
     await raging.rage(world.random.choice((20, 60, 120)))

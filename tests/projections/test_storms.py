@@ -8,6 +8,7 @@ import logging
 import os
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 from itertools import product
 from pathlib import Path
 from random import Random
@@ -20,6 +21,7 @@ from engine.log.port import EVENTS
 from projections import Projector, RunFilter, RunSummary, Views
 from tests.projections.folding import dump, every_page, folded, small_batches
 from tests.projections.told import ToldRun, told
+from tests.simulation.loop import in_simulation
 from tests.simulation.storm import Storm
 from tests.simulation.weather import begin_world
 from tests.simulation.workflows import definitions
@@ -35,13 +37,13 @@ _BATCHES = [[int(_GIVEN)]] if _GIVEN else [
 
 
 @pytest.mark.parametrize("seeds", _BATCHES, ids=lambda seeds: f"{seeds[0]}-{seeds[-1]}")
-async def test_views_show_what_the_log_says_however_often_the_fold_was_interrupted(
+def test_views_show_what_the_log_says_however_often_the_fold_was_interrupted(
     seeds: list[int], quick: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.CRITICAL)
     for seed in seeds:
         print(f"RUNLINE_VIEWS_SEED={seed}")
-        await one_storm(seed, quick / str(seed), monkeypatch)
+        in_simulation(seed, partial(one_storm, seed, quick / str(seed), monkeypatch))
 
 
 async def one_storm(seed: int, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -59,7 +61,7 @@ async def one_storm(seed: int, path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         await world.turns(300)
     for host in world.hosts:
         if not host.gone:
-            await host.die()
+            host.die()
     await world.give_up()
     async with folded(world.log.client(), path / "on and off") as projector:
         await check_views(world, Views.of(projector), chance)

@@ -3,40 +3,40 @@
 import asyncio
 from datetime import UTC, datetime, timedelta
 from random import Random
+from typing import Final
 
 from engine.core.identity import make_run_id
 
-_BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
+_BEGINNING: Final = datetime(2026, 1, 1, tzinfo=UTC)
+_BEGINNING_SECONDS: Final = _BEGINNING.timestamp()
 
 
 class SimulatedClock:
-    """Time that moves when somebody looks, or when the simulation says so; a pause is a few turns of the loop."""
+    """The time of the simulated loop, told as the time of day; besides, it moves when the simulation says so."""
 
-    def __init__(self, random: Random) -> None:
-        self._random = random
-        self._passed = timedelta()
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._ahead = 0.0
 
     def now(self) -> str:
         """Return the time as RFC 3339 text in UTC with microseconds."""
-        self._passed += timedelta(microseconds=1)
-        return (_BEGINNING + self._passed).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        return (_BEGINNING + timedelta(seconds=self._loop.time() + self._ahead)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
     def seconds(self) -> float:
         """Return the time in seconds since 1970 UTC, for the log."""
-        return (_BEGINNING + self._passed).timestamp()
+        return _BEGINNING_SECONDS + self._loop.time() + self._ahead
 
     def milliseconds(self) -> int:
         """Return the time in milliseconds since 1970 UTC, for new run ids."""
         return int(self.seconds() * 1000)
 
     def jump(self, seconds: float) -> None:
-        """Let time pass."""
-        self._passed += timedelta(seconds=seconds)
+        """Let the time of day be later by so much, without anybody's waiting for it."""
+        self._ahead += seconds
 
     async def sleep(self, seconds: float) -> None:
-        """Wait for some turns of the event loop, more for a longer pause."""
-        for _ in range(self._random.randint(1, 10 + int(min(seconds, 1.0) * 200))):
-            await asyncio.sleep(0)
+        """Wait."""
+        await asyncio.sleep(seconds)
 
 
 class SimulatedIds:

@@ -57,7 +57,7 @@ class Storm:
         ready = self._world.ready
         if ready:
             wish = self._random.choice((self._run, self._create, self._create, self._start, self._cancel, self._wait))
-            self._world.call(wish(self._random.choice(ready)))
+            self._world.call(self._random.choice(ready), wish)
 
     async def _run(self, host: Host) -> None:
         run = await host.service.run_workflow(self._random.choice(_WORKFLOWS), {"given": self._random.random()})
@@ -103,7 +103,7 @@ class Storm:
     async def crash(self) -> None:
         """Let a process die."""
         if host := self._host():
-            await host.die()
+            host.die()
 
     async def close(self) -> None:
         """Let a process end."""

@@ -1,7 +1,7 @@
 """A world of several engines on one simulated log, everything in it decided by one seed."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from random import Random
 
 from engine import EngineService, Run, Trace
@@ -12,11 +12,14 @@ from engine.errors import RunlineError
 from engine.log.port import EVENTS
 from engine.run import run_of
 from tests.simulation.log import SimulatedLog
+from tests.simulation.loop import Process, SimulatedLoop, until
 from tests.simulation.ports import SimulatedClock, SimulatedIds
 from tests.simulation.workflows import Ledger
 
+TURN_SECONDS = 0.002
+"""Simulated seconds of a turn, where a seed does not draw others."""
 TURNS_MAX = 20_000
-"""Turns of the event loop after which what should have happened is taken for lost."""
+"""Turns after which what should have happened is taken for lost."""
 
 
 class Hearing:
@@ -40,6 +43,7 @@ class Host:
     Attributes:
         log: Its own client of the log.
         service: Its engine.
+        process: What its code runs in.
         ready: Whether the engine is open.
         hearing: Its progress service.
         executes: Whether it executes runs; otherwise it only starts them, follows them and waits.
@@ -62,7 +66,8 @@ class Host:
             nodes_running_per_workflow_max=world.random.choice((None, None, 1)),
         )
         self._stop = asyncio.Event()
-        self._life = asyncio.create_task(self._live())
+        self.process = world.loop.process(name)
+        self._life = self.process.spawn(self._live())
 
     async def _live(self) -> None:
         try:
@@ -77,28 +82,26 @@ class Host:
     @property
     def gone(self) -> bool:
         """Whether the process has ended."""
-        return self._life.done()
+        return self.process.dead or self._life.done()
 
     async def opened(self) -> None:
         """Wait until the engine is open; raises what keeps it from that."""
-        while not self.ready:
-            if self.gone:
-                self._life.result()
-                raise AssertionError(f"{self.name} ended before it was open")
-            await asyncio.sleep(0)
+        await until(lambda: self.ready or self.gone)
+        if not self.ready:
+            self._life.result()
+            raise AssertionError(f"{self.name} ended before it was open")
 
     async def close(self) -> None:
         """End in good order."""
         self.log.release()
         self._stop.set()
-        await asyncio.gather(self._life, return_exceptions=True)
+        await until(lambda: self.gone)
 
-    async def die(self) -> None:
-        """End at once: what is on its way never arrives."""
+    def die(self) -> None:
+        """End at once: what is on its way never arrives, and no line of its code runs any more."""
         self.ready = False
         self.log.abandon()
-        self._life.cancel()
-        await asyncio.gather(self._life, return_exceptions=True)
+        self.process.kill()
 
     def leftovers(self) -> list[str]:
         """Return what an engine with nothing to do still holds."""
@@ -121,12 +124,18 @@ class World:
         results: What waiting callers were given.
         mistakes: What no caller may ever see.
         shared: Whether the log is one that many processes share, as Kafka is.
+        loop: What everything runs in.
+        turn_seconds: Simulated seconds of a turn.
     """
 
     def __init__(self, seed: int) -> None:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, SimulatedLoop), "a world needs a loop of its own"
+        self.loop = loop
         self.random = Random(seed)
-        self.clock = SimulatedClock(self.random)
+        self.clock = SimulatedClock(loop)
         self.shared = self.random.random() < 0.5
+        self.turn_seconds = self.random.choice((0.000_2, TURN_SECONDS, 0.02))
         self.log = SimulatedLog(self.random.choice((1, 1, 2)), self.clock.seconds, shared=self.shared)
         self.ids = SimulatedIds(self.random, self.clock)
         self.ledger = Ledger(self.random)
@@ -134,7 +143,7 @@ class World:
         self.acknowledged: list[str] = []
         self.results: list[Run] = []
         self.mistakes: list[str] = []
-        self._calls: set[asyncio.Task[None]] = set()
+        self._calls: dict[asyncio.Task[None], Process] = {}
         self._born = 0
 
     @property
@@ -149,37 +158,38 @@ class World:
         self.hosts.append(host)
         return host
 
-    def call(self, work: Coroutine[None, None, None]) -> None:
-        """Let somebody call an engine; operating errors and refusals are what callers live with, nothing else is."""
+    def call(self, host: Host, wish: Callable[[Host], Coroutine[None, None, None]]) -> None:
+        """Let somebody call an engine, in its process.
+
+        Operating errors and refusals are what callers live with; nothing else is.
+        """
 
         async def guarded() -> None:
             try:
-                await work
+                await wish(host)
             except RunlineError:
                 pass
             except Exception as error:  # noqa: BLE001 - whatever it is, it is what the simulation looks for
                 self.mistakes.append(f"a caller got {error!r}")
 
-        task = asyncio.create_task(guarded())
-        self._calls.add(task)
-        task.add_done_callback(self._calls.discard)
+        task = host.process.spawn(guarded())
+        self._calls[task] = host.process
 
     @property
     def calling(self) -> int:
-        """How many callers wait."""
+        """How many callers wait, in processes that live."""
+        self._calls = {call: process for call, process in self._calls.items() if not (call.done() or process.dead)}
         return len(self._calls)
 
     async def give_up(self) -> None:
         """Let all callers give up, as a timeout does."""
-        calls = list(self._calls)
-        for call in calls:
-            call.cancel()
-        await asyncio.gather(*calls, return_exceptions=True)
+        for call, process in self._calls.items():
+            process.call_soon(call.cancel)
+        await until(lambda: not self.calling)
 
     async def turns(self, count: int) -> None:
-        """Let the event loop turn."""
-        for _ in range(count):
-            await asyncio.sleep(0)
+        """Let others go on."""
+        await asyncio.sleep(count * self.turn_seconds)
 
     def accepted(self, partition: int) -> tuple[View, list[Accepted]]:
         """Return a partition folded from its beginning, and its accepted commits."""
