@@ -18,6 +18,8 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from engine import crash_points
+from engine.crash_points import CrashPoint
 from engine.errors import LogError, LogLockedError
 from engine.limits import VIEWS_CHANGE_SECONDS_MAX
 from engine.log.embedded.lock import DirectoryLock
@@ -222,6 +224,7 @@ class ViewsDirectory:
             _write(self.path / FILE, listing.model_dump_json(indent=2).encode())
         except OSError as error:
             raise _refused(self.path, error) from error
+        crash_points.reached(CrashPoint.VIEWS_LISTED)
         self._sweep({entry.store for entry in listing.stores})
 
     def _sweep(self, listed: AbstractSet[str]) -> None:

@@ -7,6 +7,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from engine import crash_points
+from engine.crash_points import CrashPoint
 from engine.limits import STORE_MARGIN_BYTES
 from engine.store.errors import StoreDamagedError, StoreError, StoreFullError, StoreLockedError
 from engine.store.rocks import RocksStore
@@ -109,6 +111,7 @@ class FoldedStore:
         assert self._entry is not None
         self._store.flush()
         self._let_go_before()
+        crash_points.reached(CrashPoint.VIEWS_BEFORE)
         self._entry = self.directory.finish(self._entry)
         self._anew = False
 

@@ -8,7 +8,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Final
 
+from engine import crash_points
 from engine.core.view import View
+from engine.crash_points import CrashPoint
 from engine.errors import ClosedError, LogDamagedError, LogError
 from engine.executor.beginning import Beginning, begin
 from engine.limits import (
@@ -313,7 +315,9 @@ class PartitionFold:
                     batch.put(ENDED, stretch.run_id.encode(), b"")
             position = self.position.behind(records[-1], self._view.epoch)
             position.put(batch, self.position)
+            crash_points.reached(CrashPoint.PROJECTION_BEFORE)
             self._store.write(batch)
+        crash_points.reached(CrashPoint.PROJECTION_AFTER)
         self.position = position
         self._ended.clear()
 

@@ -6,7 +6,9 @@ import traceback
 from collections import deque
 from collections.abc import Callable, Mapping
 from contextvars import Context, copy_context
+from typing import Final
 
+from engine import crash_points
 from engine.call import Call
 from engine.context import ContextObject
 from engine.context.changes import difference
@@ -16,6 +18,7 @@ from engine.core.identity import trace_id
 from engine.core.plan import PlannedNode
 from engine.core.soundness import failed_by
 from engine.core.state import OpenTrace, RunState
+from engine.crash_points import CrashPoint
 from engine.errors import ContextError
 from engine.executor.threads import Threads
 from engine.limits import TRACEBACK_CHARACTERS_MAX
@@ -24,6 +27,10 @@ from engine.nodes.node_type import Failed
 from engine.registry import Registry
 
 _LOGGER = logging.getLogger("runline.executor")
+
+# Looking a member of an enumeration up costs more than the call in which nothing happens.
+_BEFORE: Final = CrashPoint.ATTEMPT_BEFORE
+_AFTER: Final = CrashPoint.ATTEMPT_AFTER
 
 Deliver = Callable[[str, Outcome], None]
 
@@ -219,6 +226,7 @@ class Attempts:
         """Run an attempt; its outcome is delivered unless nobody wants it any more."""
         state, call = attempt.state, attempt.call
         try:
+            crash_points.reached(_BEFORE)
             outcome = await self._outcome(attempt)
         except asyncio.CancelledError:
             # Somebody else than the engine ends the task, as when the event loop is shut down.
@@ -226,6 +234,7 @@ class Attempts:
                 raise
         else:
             if not call.cancelled:
+                crash_points.reached(_AFTER)
                 attempt.outcome = outcome
                 attempt.deliver(state.run_id, outcome)
         finally:

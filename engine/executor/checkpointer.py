@@ -3,8 +3,10 @@
 import asyncio
 from collections.abc import Coroutine, Iterator
 
+from engine import crash_points
 from engine.core.checkpoint import part_values
 from engine.core.records import NO_CHECKPOINT, PART_KEY, PartHeading, part_record
+from engine.crash_points import CrashPoint
 from engine.executor.beginning import Beginning
 from engine.executor.intake import Intake
 from engine.executor.settings import Settings
@@ -72,6 +74,7 @@ class Checkpointer:
 
     async def _write(self, epoch: str, start: int, parts: Iterator[bytes], commands: int, clock: int) -> None:
         settings = self._settings
+        crash_points.reached(CrashPoint.CHECKPOINT_TAKEN)
         values: list[bytes] = []
         for value in parts:
             values.append(value)
@@ -84,4 +87,6 @@ class Checkpointer:
                 value, heading, source=settings.source, time=settings.clock.now(), checkpoint=self.named
             )
             await settings.log.append(EVENTS, self._number, record)
+            last = number == len(values) - 1
+            crash_points.reached(CrashPoint.CHECKPOINT_WRITTEN if last else CrashPoint.CHECKPOINT_PART)
         self._writing = False

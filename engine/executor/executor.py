@@ -4,9 +4,11 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 
+from engine import crash_points
 from engine.catalogue import Catalogue
 from engine.core.state import RunState
 from engine.core.view import View
+from engine.crash_points import CrashPoint
 from engine.errors import RunlineError
 from engine.executor.attempts import Attempts
 from engine.executor.listener import Listener
@@ -108,6 +110,7 @@ class Executor:
     async def revoked(self, partitions: Sequence[int]) -> None:
         """Let partitions go when what was sent has been read back, or the time for that is up."""
         await self._drain(partitions, REVOKE_SECONDS)
+        crash_points.reached(CrashPoint.REVOKED_DRAINED)
         self.lost(partitions)
 
     def lost(self, partitions: Sequence[int]) -> None:

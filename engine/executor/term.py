@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from engine import crash_points
 from engine.core.commands import Command, CreateRun, StartRun, decode
 from engine.core.decide import Asked, Decision, GoOn, Input, Lost, Outcome, Refused, asked_again, decide
 from engine.core.plan import Plan
@@ -19,6 +20,7 @@ from engine.core.records import (
 from engine.core.rejection import RUN_ENDED, RUN_UNREADABLE, WRONG_PARTITION, Rejection
 from engine.core.state import GENESIS, RunState
 from engine.core.view import Accepted
+from engine.crash_points import CrashPoint
 from engine.executor.batches import batches
 from engine.executor.beginning import Beginning, begin
 from engine.executor.checkpointer import Checkpointer
@@ -31,6 +33,13 @@ from engine.log.partitioner import partition_of
 from engine.log.port import COMMANDS, EVENTS, REJECTIONS, LogRecord, Record
 
 _LOGGER = logging.getLogger("runline.executor")
+
+# Looking a member of an enumeration up costs more than the call in which nothing happens.
+_COMMAND_TAKEN: Final = CrashPoint.COMMAND_TAKEN
+_COMMIT_BEFORE: Final = CrashPoint.COMMIT_BEFORE
+_COMMIT_SENT: Final = CrashPoint.COMMIT_SENT
+_COMMIT_READ_BACK: Final = CrashPoint.COMMIT_READ_BACK
+_COMMIT_ACTED: Final = CrashPoint.COMMIT_ACTED
 
 
 class ReplacedError(Exception):
@@ -92,7 +101,9 @@ class Term:
             time=settings.clock.now(),
             checkpoint=self._checkpointer.named,
         )
+        crash_points.reached(CrashPoint.FENCE_BEFORE)
         offset = await self._log.append(EVENTS, self._number, fence)
+        crash_points.reached(CrashPoint.FENCE_AFTER)
         self._epoch = fence_epoch(offset, fence.headers)
         while self.view.position <= offset:
             for record in await self._events.next():
@@ -106,6 +117,7 @@ class Term:
         # Only now: what was published, decided and forgotten before the fence is known, and nothing can be added there.
         await settings.catalogue.refresh()
         self._intake = Intake(self.view.commands, self.view.clock)
+        crash_points.reached(CrashPoint.TAKEN_OVER)
 
     @property
     def decided(self) -> int:
@@ -175,9 +187,11 @@ class Term:
                 # What we took for the run's state is not what the log says: begin again.
                 raise ReplacedError
             self.productive = True
+            crash_points.reached(_COMMIT_READ_BACK)
             self._settle(accepted, inputs)
         if accepted is not None:
             self._act(accepted)
+            crash_points.reached(_COMMIT_ACTED)
         if run_id in self._inbox and run_id not in self._pending:
             self._due[run_id] = None
 
@@ -193,6 +207,7 @@ class Term:
                     record = self._rejection(
                         refused.offset, refused.command.run, refused.value, rejection, event["command"]
                     )
+                    crash_points.reached(CrashPoint.REFUSAL_RECORDED)
                     self._log.send(REJECTIONS, 0, record, self._tasks.fail)
 
     def _act(self, accepted: Accepted) -> None:
@@ -222,6 +237,7 @@ class Term:
             while True:
                 for record in await reader.next():
                     self._intake.take(record)
+                    crash_points.reached(_COMMAND_TAKEN)
                     await self._ask(record)
         finally:
             reader.close()
@@ -257,7 +273,9 @@ class Term:
             return
         headers = {**record.headers, "forwarded": f"{self._number}/{record.offset}"}
         right = partition_of(command.run, self._log.partitions)
+        crash_points.reached(CrashPoint.FORWARD_BEFORE)
         await self._log.append(COMMANDS, right, Record(command.run, record.value, headers))
+        crash_points.reached(CrashPoint.FORWARD_AFTER)
         self._intake.settle(record.offset)
 
     # Deciding.
@@ -346,7 +364,9 @@ class Term:
             heading=self._heading(run_id, state, inputs),
         )
         traffic = self._settings.traffic
+        crash_points.reached(_COMMIT_BEFORE)
         self._log.send(EVENTS, self._number, record, self._tasks.fail, patient=traffic.dense)
+        crash_points.reached(_COMMIT_SENT)
         traffic.proposals += 1
         self._pending[run_id] = (record, inputs)
 
@@ -434,7 +454,9 @@ class Term:
         blocks: bool = False,
     ) -> None:
         identity = None if command is None else command.id
+        crash_points.reached(CrashPoint.REJECTION_BEFORE)
         await self._log.append(REJECTIONS, 0, self._rejection(offset, key, value, rejection, identity))
+        crash_points.reached(CrashPoint.REJECTION_AFTER)
         self._intake.settle(offset)
         if command is not None:
             self._listener.rejected(command, rejection)

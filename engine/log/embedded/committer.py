@@ -9,6 +9,8 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import NamedTuple
 
+from engine import crash_points
+from engine.crash_points import CrashPoint
 from engine.errors import LogError
 from engine.limits import GROUP_BYTES_MAX, GROUP_RECORDS_MAX, STORE_MARGIN_BYTES
 from engine.log.embedded.acknowledged import Acknowledged
@@ -168,9 +170,12 @@ class Committer:
             batch.put(KEYS, record_key(index_prefix(partition.prefix, key), offset), b"")
             records.append(LogRecord(offset, timestamp, record.key, record.value, record.headers))
             offsets.append(offset)
+        crash_points.reached(CrashPoint.EMBEDDED_BEFORE)
         self._store.write(batch)
+        crash_points.reached(CrashPoint.EMBEDDED_WRITTEN)
         if self._synced:
             self._store.flush()
+        crash_points.reached(CrashPoint.EMBEDDED_AFTER)
         chunks: dict[Partition, Chunk] = {}
         for partition, records in taken.items():
             partition.following += len(records)

@@ -12,6 +12,8 @@ from typing import TypeVar
 
 from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, TopicPartition
 
+from engine import crash_points
+from engine.crash_points import CrashPoint
 from engine.errors import ClosedError, LogError, RunlineError
 from engine.limits import KAFKA_REVOKE_SECONDS_MAX
 from engine.log.errors import LogUnreachableError
@@ -159,8 +161,10 @@ class KafkaMember:
 
     def _commit(self, offsets: list[TopicPartition]) -> None:
         # For people who watch; the log itself says what is decided.
+        crash_points.reached(CrashPoint.OFFSETS_BEFORE)
         with suppress(KafkaException):
             self._consumer.commit(offsets=offsets, asynchronous=True)
+        crash_points.reached(CrashPoint.OFFSETS_AFTER)
 
     def _keep(self, partition: int, mark: Mark) -> None:
         # The brokers ask only whether the member is one of the group, not whose the partition is.
