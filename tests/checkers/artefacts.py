@@ -26,6 +26,8 @@ class Facts(NamedTuple):
         partitions: The number of partitions of `commands` and `events`.
         calm: Whether all faults were over for long enough that everything asked for had to happen.
         truncated: Topics and partitions, as `topic/partition`, whose end an unclean election took away.
+        history: Whether everything that callers asked of engines is among the requests.
+        slack_seconds: How much longer than its timeout a wait may take; processes that stood still take longer.
         services: Services that hear of everything, also those that heard of nothing.
         partial: Services that did not hear from the beginning to the end, such as those inside a process that died.
     """
@@ -33,6 +35,8 @@ class Facts(NamedTuple):
     partitions: int
     calm: bool = True
     truncated: tuple[str, ...] = ()
+    history: bool = False
+    slack_seconds: float = 1.0
     services: tuple[str, ...] = ()
     partial: tuple[str, ...] = ()
 

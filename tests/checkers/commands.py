@@ -4,7 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 
-from tests.checkers.artefacts import Artefacts, Line, Request
+from tests.checkers.artefacts import Artefacts, Line
 from tests.checkers.rule import Chain, Chains, events_of
 
 _DONE_BY = {"create": "run.created", "start": "run.started", "cancel": "run.cancelled"}
@@ -68,7 +68,7 @@ def unanswered(artefacts: Artefacts, chains: Chains) -> Iterator[str]:
         if line.topic != "commands" or (str(line.partition), str(line.offset)) in places:
             continue
         # What asks for a run that there is changes nothing, and nobody hears of it but the caller.
-        asks_again = line.headers.get("ce_type") != "run.cancel" and _field(line, "run") in chains
+        asks_again = line.headers.get("ce_type") != "run.cancel" and field_of(line, "run") in chains
         if _id(line) not in answered and not asks_again:
             yield f"command {line.value!r:.200} at {line.partition}/{line.offset} was never decided"
 
@@ -82,18 +82,13 @@ def _refuses(event_type: str) -> bool:
 
 
 def _id(line: Line) -> str:
-    return _field(line, "id")
+    return field_of(line, "id")
 
 
-def _field(line: Line, name: str) -> str:
+def field_of(line: Line, name: str) -> str:
     """Return a field of a command, or nothing where there is none."""
     try:
         value = json.loads(line.value)
     except ValueError:
         return ""
     return str(value.get(name, "")) if isinstance(value, dict) else ""
-
-
-def acknowledged(runs: Iterator[str]) -> list[Request]:
-    """Return the requests of callers who were told that their runs are created."""
-    return [Request("create", run, "ok") for run in runs]

@@ -60,7 +60,8 @@ SUCCEEDED: dict[str, object] = {"type": "run.succeeded", "output": {"n": 1}}
 
 
 def command(offset: int, **fields: str) -> Line:
-    return Line("commands", 0, offset, 0, RUN, json.dumps(fields).encode(), {"ce_type": fields.get("type", "")})
+    headers = {"ce_type": fields.get("type", ""), "ce_source": "engine"}
+    return Line("commands", 0, offset, 0, RUN, json.dumps(fields).encode(), headers)
 
 
 def good(writing: Writing | None = None) -> Artefacts:
@@ -73,7 +74,7 @@ def good(writing: Writing | None = None) -> Artefacts:
         writing.commit(RUN, WORKED, SUCCEEDED)
     commits = [line for line in writing.lines if line.key == RUN]
     last = commits[-1].headers["ce_id"]
-    found = Artefacts(Facts(partitions=1), [*writing.lines])
+    found = Artefacts(Facts(partitions=1, history=True), [*writing.lines])
     found.log.append(command(0, id="c1", run=RUN, type="run.create"))
     found.log.append(command(1, id="c2", run=RUN, type="run.start"))
     found.requests.append(Request("create+start+wait", RUN, "ok", RUN, "Success", last, '{"n": 1}', seconds=2.0))
@@ -116,7 +117,8 @@ def broken() -> dict[str, Artefacts]:
         Request("wait", RUN, "failed", error="e", text="t", timeout=1.0, seconds=2.5)
     )
     found["poison.kept"].log.append(Line("commands", 0, 2, 0, "k", b"\xff\xfe", {}))
-    found["refusals.nothing_written"].requests[:] = [Request("create", RUN, "failed", error="e", text="t")]
+    refused = found["refusals.nothing_written"]
+    refused.requests[:] = [Request("create+start", RUN, "failed", error="e", text="t")]
     found["refusals.reasons"].requests.append(Request("cancel", RUN, "failed"))
     return found
 

@@ -6,9 +6,6 @@ from collections.abc import Iterator
 from tests.checkers.artefacts import Artefacts
 from tests.checkers.rule import STATUS, Chains, terminal_of
 
-SLACK_SECONDS = 1.0
-"""How much longer than its timeout a wait may take."""
-
 
 def truthful(artefacts: Artefacts, chains: Chains) -> Iterator[str]:
     """Yield answers that are another run's, or not what the log says."""
@@ -34,5 +31,5 @@ def in_time(artefacts: Artefacts, chains: Chains) -> Iterator[str]:  # noqa: ARG
     for request in artefacts.requests:
         if request.outcome == "waiting" and artefacts.facts.calm:
             yield f"run {request.run}: a caller waits for {request.kind} for ever"
-        if request.timeout is not None and request.seconds > request.timeout + SLACK_SECONDS:
+        if request.timeout is not None and request.seconds > request.timeout + artefacts.facts.slack_seconds:
             yield f"run {request.run}: {request.kind} took {request.seconds} s, its timeout is {request.timeout} s"
