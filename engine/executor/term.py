@@ -116,8 +116,20 @@ class Term:
             raise ReplacedError
         # Only now: what was published, decided and forgotten before the fence is known, and nothing can be added there.
         await settings.catalogue.refresh()
-        self._intake = Intake(self.view.commands, self.view.clock)
+        self._intake = Intake(await self._first_command(), self.view.clock)
         crash_points.reached(CrashPoint.TAKEN_OVER)
+
+    async def _first_command(self) -> int:
+        """Return the offset of the first command that may not be decided, or of the first that is still there."""
+        first = self.view.commands
+        start = (await self._log.ends(COMMANDS, self._number)).start
+        if start > first:
+            # Mostly they are decided, and only no checkpoint says so yet.
+            _LOGGER.warning(
+                "Partition %d: the commands from offset %d to %d are gone; beginning behind them",
+                self._number, first, start - 1,
+            )  # fmt: skip
+        return max(first, start)
 
     @property
     def decided(self) -> int:

@@ -529,6 +529,22 @@ async def test_commands_below_the_checkpoint_read_during_a_takeover_are_not_deci
         assert (term._pending, len(term._intake)) == ({}, 0)
 
 
+async def test_commands_that_retention_removed_keep_no_partition_from_being_taken_over(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    log = SimulatedLog()
+    async with engine(log) as service:
+        await service.publish_workflow(chain(END, workflow_id="short"))
+        await service.run_workflow("short", timeout=SECONDS)
+        left_over = await service.create_workflow_run("short")
+    # No checkpoint was due yet, so nothing on the log says that these are decided.
+    log.truncate_before(COMMANDS, 0, 2)
+    async with engine(log) as service:
+        assert (await service.start_workflow_run_and_wait(left_over, timeout=SECONDS)).run_status is RunStatus.SUCCESS
+        await others_go_on(service)
+    assert "the commands from offset 0 to 1 are gone" in caplog.text
+
+
 async def test_a_run_of_a_version_published_during_a_takeover_goes_on() -> None:
     log, gate, other_gate = SimulatedLog(), Gate(), Gate()
     first = engine(log, gated(gate))
