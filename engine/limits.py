@@ -254,6 +254,13 @@ WEBHOOK_ANSWER_BYTES_MAX: Final = 4 * 1024
 """Bytes of an answer's body that are read; the connection of one with more is closed."""
 WEBHOOK_ANSWER_CHARACTERS_SHOWN: Final = 200
 """Characters of a failed answer's body that its error shows."""
+WEBHOOK_PATIENCE_SECONDS: Final = 3 * 24 * 3600.0
+"""How long an endpoint may take nothing before changes fail: a weekend."""
+WEBHOOK_PAUSE_SECONDS_MIN: Final = 1.0
+WEBHOOK_PAUSE_SECONDS_MAX: Final = 300.0
+"""The pauses between attempts to reach an endpoint that is away: the first one, and the longest."""
+WEBHOOK_REFUSALS: Final = 5
+"""Times that an endpoint refuses a change, taking others in between, before the change fails: it is at fault then."""
 WEBHOOK_RETRY_AFTER_SECONDS_MAX: Final = 60.0
 """The longest pause that an endpoint is given when it asks for one with `Retry-After`."""
 WEBHOOK_SECRETS_MAX: Final = 4

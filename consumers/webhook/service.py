@@ -1,6 +1,8 @@
 """The service: sends one request for each change, and says whether the endpoint took it."""
 
 import asyncio
+import errno
+import logging
 import ssl
 from collections.abc import Collection, Sequence
 from datetime import UTC
@@ -14,12 +16,15 @@ from consumers.host.delivery import Delivery
 from consumers.webhook.addresses import Addresses
 from consumers.webhook.endpoint import endpoint_of
 from consumers.webhook.message import body_of
+from consumers.webhook.patience import Patience
 from consumers.webhook.signature import Signer
 from engine.errors import ArgumentError, RunlineError
 from engine.limits import (
     WEBHOOK_ANSWER_BYTES_MAX,
     WEBHOOK_ANSWER_CHARACTERS_SHOWN,
     WEBHOOK_CONNECT_SECONDS,
+    WEBHOOK_PATIENCE_SECONDS,
+    WEBHOOK_REFUSALS,
     WEBHOOK_RETRY_AFTER_SECONDS_MAX,
     WEBHOOK_SECONDS,
 )
@@ -30,8 +35,20 @@ RUN_TYPES: Final = ("run.created", "run.started", "run.succeeded", "run.failed",
 TRACE_TYPES: Final = ("trace.started", "trace.succeeded", "trace.failed", "trace.cancelled")
 """The types of events that change a run, and those that change a trace."""
 
+_LOGGER = logging.getLogger("runline.follow")
+
 _SUCCESSES: Final = range(200, 300)
 _REDIRECTS: Final = range(300, 400)
+_ABOUT_THE_REQUEST: Final = frozenset(
+    {
+        HTTPStatus.BAD_REQUEST,
+        HTTPStatus.GONE,
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+    }
+)
+"""Answers that will not become better by waiting; all others, and none, may be of an endpoint that is not well."""
 
 
 class WebhookError(RunlineError):
@@ -39,22 +56,27 @@ class WebhookError(RunlineError):
 
     Attributes:
         status: The HTTP status that it answered, or None when it did not answer.
+        away: Whether the same request may be taken later, when the endpoint is well.
     """
 
     code = "webhook"
 
-    def __init__(self, message: str, *, status: int | None = None, hint: str = "") -> None:
+    def __init__(self, message: str, *, status: int | None = None, away: bool = False, hint: str = "") -> None:
         super().__init__(message, hint=hint)
         self.status = status
+        self.away = away
 
 
 class Webhook:
     """Sends every change to one HTTP endpoint, signed after the Standard Webhooks specification.
 
     `webhook-id` is the same whenever and however often a change is sent, so that the receiver can tell what it has had.
-    A request that is not answered with 2xx raises `WebhookError`; the host of the service then calls again. Requests
-    go out in the order of the calls. Redirects are not followed, proxies and passwords of the environment are not used,
-    and each request has a connection of its own, to an address that was checked when it was made.
+    What is not answered with 2xx is sent again after 1 s, then 2 s, up to 5 minutes, and meanwhile nothing else is
+    sent; so it goes on for three days. `WebhookError` is raised after that, for an answer that says that the request is
+    wrong, and for a change that is refused again and again while others are taken; the host of the service then calls
+    again, and parks the change in the end. Requests go out in the order of the calls, save that one that failed goes to
+    the end. Redirects are not followed, proxies and passwords of the environment are not used, and each request has a
+    connection of its own, to an address that was checked when it was made.
 
     Args:
         url: The endpoint.
@@ -63,6 +85,7 @@ class Webhook:
         contexts: Whether input and output contexts are sent as well; they may hold secrets.
         concurrent: Requests at once. With more than one only the order of each run is kept.
         timeout: Seconds that one request may take in all.
+        patience: Seconds for which the endpoint may be away before changes fail.
         allow_http: Whether the endpoint may be without TLS.
         allowed_networks: Networks that may be sent to although they are not public, such as `10.1.0.0/16`.
         ssl_context: How the endpoint's certificate is verified, where the machine's authorities do not know it.
@@ -81,6 +104,7 @@ class Webhook:
         contexts: bool = False,
         concurrent: int = 1,
         timeout: float = WEBHOOK_SECONDS,
+        patience: float = WEBHOOK_PATIENCE_SECONDS,
         allow_http: bool = False,
         allowed_networks: Sequence[str] = (),
         ssl_context: ssl.SSLContext | None = None,
@@ -90,14 +114,17 @@ class Webhook:
         self._signer = Signer(secrets)
         self._types = _known(types)
         self._contexts = contexts
-        if concurrent < 1 or timeout <= 0:
-            raise ArgumentError(f"expected concurrent from 1 and timeout above 0, but found {concurrent}, {timeout:g}.")
+        if concurrent < 1 or timeout <= 0 or patience < 0:
+            raise ArgumentError(
+                "expected concurrent from 1, timeout above 0 and patience from 0, but found "
+                f"{concurrent}, {timeout:g}, {patience:g}."
+            )
         self._slots = asyncio.Semaphore(concurrent)
         self._timeout = aiohttp.ClientTimeout(total=timeout, connect=min(timeout, WEBHOOK_CONNECT_SECONDS))
         self._addresses = Addresses(allowed_networks)
         self._ssl = True if ssl_context is None else ssl_context
         self._clock = SystemClock() if clock is None else clock
-        self._pause_until = 0
+        self._patience = Patience(self._clock, patience)
 
     async def run_progress(self, run: Run, delivery: Delivery) -> None:
         """Send a change of a run.
@@ -119,15 +146,48 @@ class Webhook:
         if delivery.event_type not in self._types:
             return
         body = body_of(subject, delivery, contexts=self._contexts)
-        async with self._slots:
-            await self._pause()
-            try:
-                await self._post(delivery.event_id.replace(".", "-"), body)
-            except TimeoutError as error:
-                bounds = f"{self._timeout.connect:g} s to connect, {self._timeout.total:g} s in all"
-                raise WebhookError(f"{self._url.host} did not answer in time ({bounds}).") from error
-            except aiohttp.ClientError as error:
-                raise WebhookError(f"{self._url.host} cannot be reached: {error}.") from error
+        webhook_id = delivery.event_id.replace(".", "-")
+        refusals, taken = 0, None
+        while True:
+            async with self._slots:
+                await self._patience.wait()
+                try:
+                    await self._attempt(webhook_id, body)
+                except WebhookError as error:
+                    # Others had their turn: if the endpoint took them, it is well.
+                    refusals += taken is not None and self._patience.taken > taken
+                    taken = self._patience.taken
+                    self._bear(error, refusals)
+                else:
+                    self._note_taken()
+                    return
+
+    def _bear(self, error: WebhookError, refusals: int) -> None:
+        """Note that the endpoint is away, if that is what the error says, and it may be.
+
+        Raises:
+            WebhookError: The change is given up, as far as this call goes.
+        """
+        seconds = self._patience.note_away() if error.away and refusals < WEBHOOK_REFUSALS else None
+        if seconds is None:
+            raise error
+        _LOGGER.warning("%s Trying again in %.3g s", error, seconds)
+
+    def _note_taken(self) -> None:
+        seconds = self._patience.note_taken()
+        if seconds is not None:
+            _LOGGER.info("%s takes webhooks again, after %.0f s", self._url.host, seconds)
+
+    async def _attempt(self, webhook_id: str, body: bytes) -> None:
+        try:
+            await self._post(webhook_id, body)
+        except TimeoutError as error:
+            bounds = f"{self._timeout.connect:g} s to connect, {self._timeout.total:g} s in all"
+            raise WebhookError(f"{self._url.host} did not answer in time ({bounds}).", away=True) from error
+        except aiohttp.ClientError as error:
+            # What is not connected to because of its address will not be later either.
+            refused = isinstance(error, aiohttp.ClientConnectorError) and error.os_error.errno == errno.EACCES
+            raise WebhookError(f"{self._url.host} cannot be reached: {error}.", away=not refused) from error
 
     async def _post(self, webhook_id: str, body: bytes) -> None:
         timestamp = self._clock.milliseconds() // 1000
@@ -163,7 +223,7 @@ class Webhook:
         """Return the error that an answer stands for, and remember the pause that it asks for."""
         seconds = _retry_after(answer.headers.get("retry-after"), self._clock.milliseconds() / 1000)
         if seconds > 0:
-            self._pause_until = self._clock.milliseconds() + int(seconds * 1000)
+            self._patience.ask_pause(seconds)
         if answer.status in _REDIRECTS:
             hint = "Redirects are not followed: name the endpoint where it is now."
         elif answer.status == HTTPStatus.GONE:
@@ -172,12 +232,9 @@ class Webhook:
             hint = ""
         body = await answer.content.read(WEBHOOK_ANSWER_BYTES_MAX)
         text = ascii(body.decode(errors="replace")[:WEBHOOK_ANSWER_CHARACTERS_SHOWN]) if body else "an empty body"
-        return WebhookError(f"{self._url.host} answered {answer.status} with {text}.", status=answer.status, hint=hint)
-
-    async def _pause(self) -> None:
-        milliseconds = self._pause_until - self._clock.milliseconds()
-        if milliseconds > 0:
-            await self._clock.sleep(min(milliseconds / 1000, WEBHOOK_RETRY_AFTER_SECONDS_MAX))
+        away = answer.status not in _ABOUT_THE_REQUEST
+        message = f"{self._url.host} answered {answer.status} with {text}."
+        return WebhookError(message, status=answer.status, away=away, hint=hint)
 
 
 def _known(types: Collection[str]) -> frozenset[str]:

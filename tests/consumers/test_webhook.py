@@ -30,7 +30,12 @@ def secret(number: int = 1, length: int = 32) -> str:
 
 
 def webhook_to(receiver: Receiver, **settings: object) -> Webhook:
-    return Webhook(receiver.url, [secret()], **{"allow_http": True, "allowed_networks": HERE, **settings})  # type: ignore[arg-type]  # as the tests give them
+    """Return a webhook that fails at once, unless said otherwise: how patient it is has tests of its own."""
+    return Webhook(
+        receiver.url,
+        [secret()],
+        **{"allow_http": True, "allowed_networks": HERE, "patience": 0.0, **settings},  # type: ignore[arg-type]  # as the tests give them
+    )
 
 
 class Pauses(SystemClock):
@@ -109,9 +114,9 @@ def test_a_type_that_there_is_not_is_refused(types: list[str]) -> None:
         Webhook("https://example.com", [secret()], types=types)
 
 
-@pytest.mark.parametrize("settings", [{"concurrent": 0}, {"timeout": 0.0}, {"timeout": -1.0}])
+@pytest.mark.parametrize("settings", [{"concurrent": 0}, {"timeout": 0.0}, {"timeout": -1.0}, {"patience": -1.0}])
 def test_a_number_with_which_nothing_could_be_sent_is_refused(settings: dict[str, int]) -> None:
-    with pytest.raises(ArgumentError, match="expected concurrent from 1 and timeout above 0"):
+    with pytest.raises(ArgumentError, match="expected concurrent from 1, timeout above 0 and patience from 0"):
         Webhook("https://example.com", [secret()], **settings)  # type: ignore[arg-type]  # as the tests give them
 
 
@@ -244,7 +249,7 @@ async def test_a_receiver_that_hangs_in_the_middle_of_tls_is_given_up() -> None:
     # It waits for a request in plain text, and the client for TLS.
     async with receiving() as receiver:
         url = receiver.url.replace("http:", "https:")
-        error = await refusal(Webhook(url, [secret()], allowed_networks=HERE, timeout=0.1))
+        error = await refusal(Webhook(url, [secret()], allowed_networks=HERE, timeout=0.1, patience=0.0))
     assert "did not answer" in str(error)
 
 

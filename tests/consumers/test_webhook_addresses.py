@@ -16,7 +16,9 @@ SECRET = "whsec_" + "A" * 43 + "="
 
 
 async def send(url: str, *, allowed: Sequence[str] = (), ssl_context: ssl.SSLContext | None = None) -> None:
-    webhook = Webhook(url, [SECRET], allow_http=True, allowed_networks=allowed, ssl_context=ssl_context, timeout=5.0)
+    webhook = Webhook(
+        url, [SECRET], allow_http=True, allowed_networks=allowed, ssl_context=ssl_context, timeout=5.0, patience=0.0
+    )
     await webhook.run_progress(RUN, delivery())
 
 

@@ -11,7 +11,12 @@ from consumers.host.local import read_local
 from consumers.sql import RunsTable
 from engine.errors import RunlineError
 from engine.limits import (
+    FOLLOW_OPEN_CHANGES_MAX,
     WEBHOOK_ANSWER_BYTES_MAX,
+    WEBHOOK_PATIENCE_SECONDS,
+    WEBHOOK_PAUSE_SECONDS_MAX,
+    WEBHOOK_PAUSE_SECONDS_MIN,
+    WEBHOOK_REFUSALS,
     WEBHOOK_RETRY_AFTER_SECONDS_MAX,
     WEBHOOK_SECONDS,
     WEBHOOK_SECRET_BYTES_MAX,
@@ -94,5 +99,10 @@ def test_the_limits_are_those_of_the_code() -> None:
     assert f"within {WEBHOOK_SECONDS:.0f} seconds" in text
     assert f"at most {WEBHOOK_ANSWER_BYTES_MAX // 1024} KiB" in text
     assert f"{WEBHOOK_SECRET_BYTES_MIN} to {WEBHOOK_SECRET_BYTES_MAX} random bytes" in text
+    assert f"for {WEBHOOK_PATIENCE_SECONDS / 86_400:.0f} days" in text
+    assert f"after {WEBHOOK_PAUSE_SECONDS_MIN:.0f} second," in text
+    assert f"up to {WEBHOOK_PAUSE_SECONDS_MAX / 60:.0f} minutes" in text
+    assert f"when {FOLLOW_OPEN_CHANGES_MAX} changes wait" in text
+    assert WEBHOOK_REFUSALS == 5
     assert WEBHOOK_RETRY_AFTER_SECONDS_MAX == 60
     assert "up to a minute" in text
