@@ -8,13 +8,11 @@ from engine.core.identity import id_time
 from engine.core.records import FENCE_KEY
 from engine.core.view import Accepted, View
 from engine.executor.beginning import begin
-from engine.limits import WINDOW_SECONDS
+from engine.limits import SEARCH_SLACK_SECONDS, WINDOW_SECONDS
 from engine.log.partitioner import partition_of
 from engine.log.port import EVENTS, Log, LogRecord
 from engine.run import Run, Trace, run_of
 
-_SLACK_SECONDS = 60.0
-"""How far the clocks of whoever makes run ids and of the brokers may be apart, mostly."""
 _READ_AT_ONCE = 5_000
 
 
@@ -45,7 +43,7 @@ async def _search_history(log: Log, run_id: str) -> list[Accepted]:
     """
     partition = partition_of(run_id, log.partitions)
     end = (await log.ends(EVENTS, partition)).end
-    for slack in (_SLACK_SECONDS, WINDOW_SECONDS + _SLACK_SECONDS):
+    for slack in (SEARCH_SLACK_SECONDS, WINDOW_SECONDS + SEARCH_SLACK_SECONDS):
         start = await log.first_after(EVENTS, partition, id_time(run_id) - int(slack * 1000))
         view = (await begin(log, partition, before=start)).view
         if run_id not in view.runs and (history := await _follow_run(log, partition, run_id, view, end)):

@@ -76,6 +76,13 @@ FENCE_RETRY_SECONDS_MAX: Final = 5.0
 """Bounds of the random, growing delay before a partition is fenced again."""
 CREATED_RUNS_KEPT_MAX: Final = 10_000
 """Created runs of a partition that a process remembers until they are started, so that it need not look for them."""
+SEARCH_SLACK_SECONDS: Final = 60.0
+"""How far the clocks of whoever makes run ids and of the brokers may be apart, mostly."""
+SEARCH_NEAR_SECONDS: Final = 600.0
+"""Runs whose ids are no further apart are sought in one pass at once; a pass through older times may come after it."""
+SEARCH_RECORDS: Final = 5_000
+SEARCH_BYTES: Final = 8 * 1024 * 1024
+"""Records that a search asks the log for at once; fewer when those before them had more bytes than this."""
 REVOKE_SECONDS: Final = 2.0
 """How long a partition that goes to another executor is waited for until what was sent has been read back."""
 PROGRESS_STALL_SECONDS: Final = 1.0

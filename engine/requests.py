@@ -1,7 +1,8 @@
 """Requests: commands that this process appends, and runs that it waits for."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from functools import partial
 
 from engine.core.commands import Command, StartRun, command_record
 from engine.core.state import RunState, RunStatus
@@ -57,10 +58,11 @@ class Requests:
             record = command_record(command, self._source)
             self._log.send(COMMANDS, partition, record, waiter.fail, patient=self._waiters.many)
 
-        return await self._wait(waiter, command.run, send, timeout=timeout, new=require is None)
+        follow = partial(self._runs.follow, command.run, new=require is None)
+        return await self._wait(waiter, command.run, follow, send, timeout)
 
     async def until_end(self, run_id: str, timeout: float | None) -> RunState:
-        """Wait until a run has ended, whoever started it.
+        """Wait until a run has ended, whoever started it, and however long the brokers are away.
 
         Raises:
             RunNotFoundError: No run has this id.
@@ -72,23 +74,23 @@ class Requests:
             if known(run_id, state).status.terminal:
                 waiter.conclude(known(run_id, state))
 
-        return await self._wait(waiter, run_id, look, timeout=timeout, new=False)
+        follow = partial(self._runs.follow, run_id, new=False, patient=True)
+        return await self._wait(waiter, run_id, follow, look, timeout)
 
     async def _wait(
         self,
         waiter: Waiter,
         run_id: str,
+        follow: Callable[[], Awaitable[RunState | None]],
         begun: Callable[[RunState | None], None],
-        *,
         timeout: float | None,
-        new: bool,
     ) -> RunState:
         """Follow a run on behalf of a waiter, do what is to be done then, and return the waiter's answer."""
         if timeout is None:
-            return await self._followed(waiter, run_id, begun, new=new)
+            return await self._followed(waiter, run_id, follow, begun)
         try:
             async with asyncio.timeout(timeout):
-                return await self._followed(waiter, run_id, begun, new=new)
+                return await self._followed(waiter, run_id, follow, begun)
         except TimeoutError:
             raise WaitTimeoutError(
                 f"Run {run_id} did not end within {timeout} s; it goes on.",
@@ -96,12 +98,16 @@ class Requests:
             ) from None
 
     async def _followed(
-        self, waiter: Waiter, run_id: str, begun: Callable[[RunState | None], None], *, new: bool
+        self,
+        waiter: Waiter,
+        run_id: str,
+        follow: Callable[[], Awaitable[RunState | None]],
+        begun: Callable[[RunState | None], None],
     ) -> RunState:
         # Registered before anything is looked at or sent, so that nothing in between is missed.
         self._waiters.add(run_id, waiter)
         try:
-            state = await self._runs.follow(run_id, new=new)
+            state = await follow()
             try:
                 begun(state)
                 return await waiter.future

@@ -31,7 +31,7 @@ class LocalRuns:
             state = history[-1].after
         return state
 
-    async def follow(self, run_id: str, *, new: bool) -> RunState | None:
+    async def follow(self, run_id: str, *, new: bool, patient: bool = False) -> RunState | None:  # noqa: ARG002 - an embedded log is never away
         """Return the state of a run; the waiters hear of every commit anyway."""
         return None if new else await self.state(run_id)
 

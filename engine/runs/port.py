@@ -19,12 +19,13 @@ class Runs(Protocol):
         """
         ...
 
-    async def follow(self, run_id: str, *, new: bool) -> RunState | None:
+    async def follow(self, run_id: str, *, new: bool, patient: bool = False) -> RunState | None:
         """Let the waiters hear of every commit of a run from now on, until as many calls of `unfollow`.
 
         Args:
             run_id: The run.
             new: Whether the id was made just now: nothing about it can be on the log yet.
+            patient: Whether to wait for brokers that are away, which otherwise is an error.
 
         Returns:
             What has become of the run so far, if need be without where it is; None when the log knows no such run.

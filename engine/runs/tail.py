@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from engine.core.outline import Outline
 from engine.core.records import COMMIT
@@ -10,30 +10,78 @@ from engine.core.state import RunState, RunStatus
 from engine.core.view import Accepted, View
 from engine.errors import ClosedError, RunlineError
 from engine.executor.beginning import begin
-from engine.history import read_history
 from engine.limits import CREATED_RUNS_KEPT_MAX, FENCE_RETRY_SECONDS_MAX, FENCE_RETRY_SECONDS_MIN
+from engine.log.errors import LogUnreachableError
 from engine.log.port import EVENTS, Log, LogRecord
+from engine.runs.search import Search, Sought
 
 _LOGGER = logging.getLogger("runline.runs")
 
 
-class _Followed:
+class _Followed(Sought):
     """A run that somebody follows.
+
+    Args:
+        run_id: The run.
+        accept: Takes a commit behind those that were sought.
+        tell: Called with commits that were found.
 
     Attributes:
         count: How many do.
         outline: What has become of it.
-        known: Done when everything below the tail's position is known; None for a run that is new.
+        sure: Whether everything below the tail's position is known.
+        looked: Done when it is, or cannot be; None when it was from the beginning.
         held: Commits that came while the history was being read, and whose epoch counted where they stand.
     """
 
-    __slots__ = ("count", "held", "known", "outline")
+    __slots__ = ("_accept", "_tell", "count", "held", "looked", "outline", "sure")
 
-    def __init__(self) -> None:
+    def __init__(
+        self, run_id: str, accept: Callable[["_Followed", LogRecord], None], tell: Callable[[Accepted], None]
+    ) -> None:
+        super().__init__(run_id, whole=False)
+        self._accept = accept
+        self._tell = tell
         self.count = 0
         self.outline = Outline()
-        self.known: asyncio.Future[None] | None = None
+        self.sure = True
+        self.looked: asyncio.Future[None] | None = None
         self.held: list[LogRecord] = []
+
+    def look(self, *, again: bool) -> None:
+        """Accept nothing until what lies before is known; `again` when nobody knows what was missed."""
+        self.whole = again
+        self.sure = False
+        self.held = []
+        if self.looked is None or self.looked.done():
+            self.looked = asyncio.get_running_loop().create_future()
+
+    def told(self, accepted: Accepted) -> None:
+        """Pass on what was found."""
+        self._tell(accepted)
+
+    def known(self) -> None:
+        """Go on behind what was found with what came in the meantime."""
+        if self.state is not None:
+            self.outline = Outline(self.state)
+            self.state = None
+        held, self.held = self.held, []
+        for record in held:
+            # Those that were found too do not follow what was found, so they are skipped.
+            self._accept(self, record)
+        assert self.looked is not None
+        self.sure = True
+        self.looked.set_result(None)
+
+    def failed(self, error: RunlineError) -> bool:
+        """Tell whoever begins to follow; for those who follow already it is tried again."""
+        assert self.looked is not None
+        if self.whole and not isinstance(error, ClosedError):
+            return True
+        self.looked.set_exception(error)
+        # There may be nobody any more.
+        self.looked.exception()
+        return False
 
 
 class Tail:
@@ -42,63 +90,86 @@ class Tail:
     Args:
         log: The log.
         partition: The partition.
+        search: Finds what lies before.
         accepted: Called with every accepted commit of a run that is followed; with some of them more than once.
     """
 
-    def __init__(self, log: Log, partition: int, accepted: Callable[[Accepted], None]) -> None:
+    def __init__(self, log: Log, partition: int, search: Search, accepted: Callable[[Accepted], None]) -> None:
         self._log = log
         self._partition = partition
+        self._search = search
         self._accepted = accepted
         self._followed: dict[str, _Followed] = {}
         self._view = View()
         self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         # Runs that were created here and wait for their start: whoever starts them need not read what lies before.
         self._created: dict[str, _Followed] = {}
-        self._loads: set[asyncio.Task[None]] = set()
         self._beginnings = 0
         self._task = asyncio.create_task(self._run())
 
-    async def follow(self, run_id: str, *, new: bool) -> RunState | None:
+    async def follow(self, run_id: str, *, new: bool, patient: bool) -> RunState | None:
         """Tell what lies before of a run, and every commit from now on; return what has become of it so far.
 
         Raises:
             LogError: The log cannot be read.
         """
+        while True:
+            try:
+                return await self._follow(run_id, new=new)
+            except LogUnreachableError:
+                # Whatever failed pauses before it tries again, so this is no busy loop.
+                if not patient:
+                    raise
+
+    async def _follow(self, run_id: str, *, new: bool) -> RunState | None:
+        while not self._ready.done():
+            await asyncio.shield(self._ready)
+        self._ready.result()
         followed = self._followed.get(run_id)
-        if followed is None and (followed := self._created.pop(run_id, None)) is not None:
-            self._followed[run_id] = followed
         if followed is None:
-            followed = self._followed[run_id] = _Followed()
-            if not new:
-                # Nothing of it is accepted until its history is known.
-                followed.known = asyncio.get_running_loop().create_future()
-                self._load(run_id, followed, again=False)
+            followed = self._followed[run_id] = self._begin_following(run_id, new=new)
         followed.count += 1
-        try:
-            if not self._ready.done():
-                await asyncio.shield(self._ready)
-            if followed.known is not None:
-                await asyncio.shield(followed.known)
-        except BaseException:
-            if self._followed.get(run_id) is followed:
-                self.unfollow(run_id)
-            raise
+        if not followed.sure:
+            assert followed.looked is not None
+            try:
+                await asyncio.shield(followed.looked)
+            except BaseException:
+                self._let_go(followed)
+                raise
         return followed.outline.state
+
+    def _begin_following(self, run_id: str, *, new: bool) -> _Followed:
+        followed = self._created.pop(run_id, None)
+        if followed is not None:
+            return followed
+        followed = _Followed(run_id, self._accept, self._accepted)
+        state = self._view.runs.get(run_id)
+        if state is not None:
+            # Nobody has changed it since the tail began.
+            followed.outline = Outline(state)
+        elif not new:
+            followed.look(again=False)
+            self._search.add(followed)
+        return followed
 
     def unfollow(self, run_id: str) -> None:
         """Follow a run no longer, after a `follow` that returned."""
         followed = self._followed.get(run_id)
-        if followed is None:
-            # Reading it failed when it could be followed no longer.
-            return
+        if followed is not None:
+            self._let_go(followed)
+
+    def _let_go(self, followed: _Followed) -> None:
+        run_id = followed.run_id
         followed.count -= 1
-        if not followed.count:
-            del self._followed[run_id]
-            state = followed.outline.state
-            if state is not None and state.status is RunStatus.CREATED:
-                self._created[run_id] = followed
-                if len(self._created) > CREATED_RUNS_KEPT_MAX:
-                    del self._created[next(iter(self._created))]
+        if followed.count or self._followed.get(run_id) is not followed:
+            return
+        del self._followed[run_id]
+        self._search.discard(followed)
+        state = followed.outline.state
+        if followed.sure and state is not None and state.status is RunStatus.CREATED:
+            self._created[run_id] = followed
+            if len(self._created) > CREATED_RUNS_KEPT_MAX:
+                del self._created[next(iter(self._created))]
 
     def state(self, run_id: str) -> RunState | None:
         """Return a run's whole state if it is known here: it has ended, does not run yet, or nobody changed it."""
@@ -109,13 +180,12 @@ class Tail:
             return self._view.runs.get(run_id)
         state = followed.outline.state
         # An outline of one that runs does not say where it is.
-        return None if state is None or state.status is RunStatus.RUNNING else state
+        return None if state is None or state.status is RunStatus.RUNNING or not followed.sure else state
 
     async def close(self) -> None:
         """Stop reading."""
-        for task in (self._task, *self._loads):
-            task.cancel()
-        await asyncio.gather(self._task, *self._loads, return_exceptions=True)
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
         if not self._ready.done():
             self._ready.set_exception(ClosedError("the engine was closed."))
         self._ready.exception()
@@ -129,7 +199,7 @@ class Tail:
                 await self._begin()
                 self._beginnings += 1
                 if self._beginnings > 1:
-                    self._load_all()
+                    self._look_again()
                 delay = FENCE_RETRY_SECONDS_MIN
                 self._ready.set_result(None)
                 await self._read()
@@ -191,7 +261,7 @@ class Tail:
             self._created.pop(run_id, None)
             return
         if view.epoch is not None and headers.get("epoch") == view.epoch:
-            if followed.known is None or followed.known.done():
+            if followed.sure:
                 self._accept(followed, record)
             else:
                 followed.held.append(record)
@@ -210,60 +280,8 @@ class Tail:
         if accepted is not None:
             self._accepted(accepted)
 
-    # What lies before.
-
-    def _load_all(self) -> None:
-        """After trouble, read again what is followed: nobody knows what was missed."""
-        for run_id, followed in self._followed.items():
-            if followed.known is None or followed.known.done():
-                followed.known = asyncio.get_running_loop().create_future()
-                self._load(run_id, followed, again=True)
-
-    def _load(self, run_id: str, followed: _Followed, *, again: bool) -> None:
-        task = asyncio.create_task(self._learn(run_id, followed, again=again))
-        self._loads.add(task)
-        task.add_done_callback(self._loads.discard)
-
-    async def _learn(self, run_id: str, followed: _Followed, *, again: bool) -> None:
-        """Read a run's history and tell it; then accept what has come in the meantime.
-
-        Whoever begins to follow is told when that fails; for those who follow already (`again`) it is tried again.
-        """
-        known = followed.known
-        assert known is not None
-        delay = FENCE_RETRY_SECONDS_MIN
-        while not known.done():
-            try:
-                self._tell(followed, await self._history(run_id))
-                known.set_result(None)
-            except Exception as error:  # noqa: BLE001 - whatever it is, nobody may wait in silence for it
-                failure = error if isinstance(error, RunlineError) else RunlineError(f"Run {run_id}: {error!r}")
-                _LOGGER.error("Waiters cannot read run %s: %s", run_id, failure)  # noqa: TRY400 - the text says it all
-                if not again or isinstance(error, ClosedError):
-                    if self._followed.get(run_id) is followed:
-                        del self._followed[run_id]
-                    known.set_exception(failure)
-                    known.exception()
-                    return
-                await asyncio.sleep(delay)
-                delay = min(2 * delay, FENCE_RETRY_SECONDS_MAX)
-
-    async def _history(self, run_id: str) -> Sequence[Accepted]:
-        """Return a run's history up to where the tail holds what follows."""
-        while True:
-            await asyncio.shield(self._ready)
-            beginning = self._beginnings
-            history = await read_history(self._log, run_id)
-            if beginning == self._beginnings:
-                return history
-            # The tail has begun anew meanwhile: there may be a gap before what it holds.
-
-    def _tell(self, followed: _Followed, history: Sequence[Accepted]) -> None:
-        for accepted in history:
-            self._accepted(accepted)
-        if history:
-            followed.outline = Outline(history[-1].after)
-        held, followed.held = followed.held, []
-        for record in held:
-            # Those that the history holds too do not follow its end, so they are skipped.
-            self._accept(followed, record)
+    def _look_again(self) -> None:
+        """After trouble, seek again what is followed: nobody knows what was missed."""
+        for followed in self._followed.values():
+            followed.look(again=True)
+            self._search.add(followed)

@@ -153,7 +153,7 @@ async def test_waits_survive_that_the_tail_loses_the_log_and_finds_it_again(monk
         await client.start_workflow_run_and_notify(run_id)
         waiting = asyncio.create_task(client.wait_for_workflow_run(run_id))
         tails = client._runs._tails.values()  # type: ignore[attr-defined]  # the shared ones have tails
-        await until(lambda: gate.count == 1 and any(f.known.done() for t in tails for f in t._followed.values()))
+        await until(lambda: gate.count == 1 and any(f.sure for t in tails for f in t._followed.values()))
         failures = [LogError("no broker answers"), LogError("nor now")]
         read = type(client._log).ends
 
