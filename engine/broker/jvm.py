@@ -1,7 +1,7 @@
 """A cluster on the Java runtime, each node a process of its own."""
 
 import signal
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -12,7 +12,7 @@ from engine.broker.java import java_command
 from engine.broker.node import FATAL, TAKEN, Node, last_lines
 from engine.broker.ports import HOST, consecutive_ports, free_ports
 from engine.broker.ready import await_nodes
-from engine.broker.settings import Address, node_settings
+from engine.broker.settings import Address, Door, node_settings
 
 _STARTS_MAX: Final = 2
 
@@ -26,6 +26,7 @@ class JvmCluster(Cluster):
         port: The first node's port for clients, the other nodes have the following ones; None for free ones.
         settings: Kafka's own settings that win over ours.
         short_lived: Whether they are to start with a third less work, and to be slower in the long run: for tests.
+        doors: Further ways for clients into each node, by its number.
 
     Attributes:
         directory: Where everything is kept.
@@ -42,6 +43,7 @@ class JvmCluster(Cluster):
         port: int | None = None,
         settings: Mapping[str, str] | None = None,
         short_lived: bool = False,
+        doors: Mapping[int, Sequence[Door]] | None = None,
     ) -> None:
         java = java_command(short_lived=short_lived)
         self._home = Home(directory)
@@ -50,6 +52,7 @@ class JvmCluster(Cluster):
         self.nodes = tuple(range(1, nodes + 1))
         self._nodes = {each: Node(each, java, self._home) for each in self.nodes}
         self._settings = dict(settings or {})
+        self._doors = dict(doors or {})
         self._addresses: list[Address] = []
         try:
             self._cluster_id = self._home.cluster_id(nodes)
@@ -115,7 +118,8 @@ class JvmCluster(Cluster):
         for attempt in range(1, _STARTS_MAX + 1):
             self._addresses = self._choose(port)
             for node in self._nodes.values():
-                node.configure(node_settings(node.number, self._addresses, self._settings))
+                doors = self._doors.get(node.number, ())
+                node.configure(node_settings(node.number, self._addresses, self._settings, doors))
             if attempt == 1:
                 self._format()
             try:

@@ -39,13 +39,30 @@ class Address(NamedTuple):
     controller: int
 
 
-def node_settings(node: int, addresses: Sequence[Address], more: Mapping[str, str]) -> dict[str, str]:
+class Door(NamedTuple):
+    """A further way for clients into a node, behind something that stands between them: each way is a listener.
+
+    Attributes:
+        name: The listener's, in capital letters.
+        port: Where the node listens.
+        told: The port that clients who come in by it are told to use.
+    """
+
+    name: str
+    port: int
+    told: int
+
+
+def node_settings(
+    node: int, addresses: Sequence[Address], more: Mapping[str, str], doors: Sequence[Door] = ()
+) -> dict[str, str]:
     """Return a node's settings by Kafka's names.
 
     Args:
         node: Its number, from 1.
         addresses: Those of all nodes, in order.
         more: Settings that win over ours.
+        doors: Further ways in.
     """
     own = addresses[node - 1]
     voters = ",".join(f"{number}@{HOST}:{address.controller}" for number, address in enumerate(addresses, 1))
@@ -54,8 +71,19 @@ def node_settings(node: int, addresses: Sequence[Address], more: Mapping[str, st
         "node.id": str(node),
         # Voters by name rather than --standalone: the ports may differ at the next start on the same data.
         "controller.quorum.voters": voters,
-        "listeners": f"PLAINTEXT://{HOST}:{own.client},CONTROLLER://{HOST}:{own.controller}",
-        "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
+        "listeners": ",".join(
+            [
+                f"PLAINTEXT://{HOST}:{own.client}",
+                f"CONTROLLER://{HOST}:{own.controller}",
+                *(f"{door.name}://{HOST}:{door.port}" for door in doors),
+            ]
+        ),
+        "advertised.listeners": ",".join(
+            [f"PLAINTEXT://{HOST}:{own.client}", *(f"{door.name}://{HOST}:{door.told}" for door in doors)]
+        ),
+        "listener.security.protocol.map": ",".join(
+            f"{name}:PLAINTEXT" for name in ("CONTROLLER", "PLAINTEXT", *(door.name for door in doors))
+        ),
         "controller.listener.names": "CONTROLLER",
         "log.dirs": "data",
         **common_settings(len(addresses)),
