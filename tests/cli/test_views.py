@@ -39,12 +39,20 @@ def created(runline: Runline) -> str:
     return runline("create", "greet").out.strip()
 
 
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let commands wait for another process that folds, for as long as it takes on this machine."""
+    monkeypatch.setattr("projections.cli.asking.VIEWS_FRESH_SECONDS", DEADLINE_SECONDS)
+    monkeypatch.setattr("projections.cli.asking._STILL_SECONDS", DEADLINE_SECONDS)
+
+
 def ids(runline: Runline, *words: object) -> list[str]:
     answer = runline("runs", "--json", *words)
     assert answer.code == 0, answer.err
     return [run["run_id"] for run in answer.json["runs"]]
 
 
+@pytest.mark.usefixtures("patient")
 def test_a_service_keeps_views_fresh_until_it_is_stopped(runline: Runline, spawn: Spawn, created: str) -> None:
     process = spawn("projections", "run", "--json")
     assert "Folding data into data/views" in logged(process, "Folding")
@@ -69,6 +77,7 @@ def test_a_service_keeps_views_fresh_until_it_is_stopped(runline: Runline, spawn
     assert stopped.json == {"data": "data", "views": "data/views", "signal": "SIGTERM"}
 
 
+@pytest.mark.usefixtures("patient")
 def test_an_executor_keeps_views_fresh_too(runline: Runline, spawn: Spawn, created: str) -> None:
     process = spawn("executor", "--app", APP, "--keep-views", "--views", "elsewhere")
     logged(process, "Executing runs")

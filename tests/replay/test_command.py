@@ -198,12 +198,14 @@ def test_a_replay_that_is_killed_again_and_again_goes_on_where_it_was(runline: R
     while True:
         process = subprocess.Popen(
             [sys.executable, Path(__file__).parent / "worker.py", "data", VIEWS, "work"],
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
             env={**os.environ, "PYTHONPATH": str(ROOT)},
         )
         left = chance.randint(1, 12 + 3 * kills)
         with process:
+            assert process.stdin is not None
             assert process.stdout is not None
             lines: list[str] = []
             for line in process.stdout:
@@ -211,6 +213,9 @@ def test_a_replay_that_is_killed_again_and_again_goes_on_where_it_was(runline: R
                 if len(lines) == left:
                     process.kill()
                     break
+                if not line.startswith("{"):
+                    process.stdin.write("\n")
+                    process.stdin.flush()
         if process.returncode == 0:
             break
         assert process.returncode == -signal.SIGKILL

@@ -1,6 +1,7 @@
 """Replays a log in a process that is killed.
 
-Usage: worker.py LOG VIEWS WORK; it prints a line for every step, and the report as JSON when it has come to the end.
+Usage: worker.py LOG VIEWS WORK; it prints a line for every step, and goes on when it reads one; at the end it prints
+the report as JSON.
 """
 
 import asyncio
@@ -21,9 +22,14 @@ from projections.replay.report import replay_json
 
 @contextmanager
 def printing(title: str, unit: str, total: int | None) -> Iterator[Advance]:
-    """Print every step."""
+    """Print every step, and wait: whoever counts them kills at the step that it means, however busy the machine is."""
     del unit, total
-    yield lambda count: print(title, count, flush=True)
+
+    def advance(count: int) -> None:
+        print(title, count, flush=True)
+        sys.stdin.readline()
+
+    yield advance
 
 
 async def main(location: str, views: str, work: str) -> None:
