@@ -86,7 +86,7 @@ class KafkaMember:
             LogError: No broker answers.
             ClosedError: The member has left.
         """
-        return await self._ordered(lambda: committed_marks(self._consumer, self._topic, [partition]).get(partition))
+        return await self._ordered(lambda: self._kept(partition))
 
     async def leave(self) -> None:
         """Leave the group; the owner is told to let go of its partitions first."""
@@ -112,7 +112,7 @@ class KafkaMember:
         def order() -> None:
             try:
                 result = work()
-            except LogError as error:
+            except (LogError, ClosedError) as error:
                 self._tell(_fail, answer, error)
             except RuntimeError:
                 self._tell(_fail, answer, ClosedError(f"the member of the group of {self._topic} has left."))
@@ -171,6 +171,12 @@ class KafkaMember:
         if not self._owns(partition):
             raise LogError(f"expected {self._topic}/{partition} to be this member's, but the group gave it to another.")
         commit_mark(self._consumer, self._topic, partition, mark)
+
+    def _kept(self, partition: int) -> Mark | None:
+        if self._stopping:
+            # A client that is leaving its group waits for such an answer until its time is up.
+            raise ClosedError(f"the member of the group of {self._topic} is leaving.")
+        return committed_marks(self._consumer, self._topic, [partition]).get(partition)
 
     def _owns(self, partition: int) -> bool:
         return any(place.partition == partition for place in self._consumer.assignment())
