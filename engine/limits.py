@@ -239,6 +239,14 @@ FOLLOW_SAVE_SECONDS: Final = 1.0
 """How often progress is recorded while there is any."""
 FOLLOW_SAVE_CHANGES: Final = 1_000
 """Changes after which it is recorded sooner."""
+FOLLOW_UNSAVED_CHANGES_MAX: Final = 8_000
+"""Changes that one service takes in a partition beyond what is recorded of it: so many are repeated at most."""
+FOLLOW_DEATHS: Final = 3
+"""Ends of the process in one call of a service, all of them seen, before the change is parked."""
+FOLLOW_NOTED_CALLS_MAX: Final = 256
+"""Calls in a partition that are under way at once while calls are written down before they are made."""
+FOLLOW_SUSPECT_SECONDS: Final = 10.0
+"""How long a call in which a process ended before keeps the others of this kind waiting."""
 FOLLOW_DRAIN_SECONDS: Final = 2.0
 """How long letting go of a partition waits for the calls under way."""
 FOLLOW_PARKED_MAX: Final = 1_000

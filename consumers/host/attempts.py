@@ -6,15 +6,12 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import NamedTuple, TypeVar
 
+from consumers.host.calls import Call
+from consumers.host.care import Care
 from consumers.host.delivery import Delivery, HostedService
+from consumers.host.persistence import persist
 from consumers.host.store import ProgressStore
-from engine.errors import ClosedError, RunlineError
-from engine.limits import (
-    FENCE_RETRY_SECONDS_MAX,
-    FENCE_RETRY_SECONDS_MIN,
-    FOLLOW_ERROR_CHARACTERS_MAX,
-    FOLLOW_RETRY_SECONDS_MAX,
-)
+from engine.limits import FOLLOW_ERROR_CHARACTERS_MAX, FOLLOW_RETRY_SECONDS_MAX
 from engine.ports import Clock
 from engine.run import Run, Trace
 
@@ -73,17 +70,22 @@ class Attempts:
         """Whether later changes of a run wait behind a parked one."""
         return self._retry.hold
 
-    async def deliver(self, subject: Run | Trace, delivery: Delivery, leaving: Callable[[], bool]) -> Failed | None:
+    async def deliver(
+        self, subject: Run | Trace, delivery: Delivery, leaving: Callable[[], bool], care: Care | None
+    ) -> Failed | None:
         """Call the service with one change; while it fails, again after a growing delay, so many times.
 
         Args:
             subject: The run or trace after the change.
             delivery: The change.
             leaving: Whether the host lets go of the partition; then no call is repeated.
+            care: Writes each call down before it is made; or None.
         """
+        if care is not None and (deaths := care.fatal(self.call(delivery))):
+            return Failed(f"the process ended {deaths} times in this call", deaths, given_up=False)
         delay = self._retry.first_seconds
         for attempt in range(1, self._retry.attempts + 1):
-            error = await self._call(subject, replace(delivery, attempt=attempt))
+            error = await self._call(subject, replace(delivery, attempt=attempt), care)
             if error is None:
                 return None
             if leaving():
@@ -99,27 +101,27 @@ class Attempts:
                 return Failed(error, attempt, given_up=False)
         raise AssertionError("there is at least one attempt")
 
-    async def _call(self, subject: Run | Trace, delivery: Delivery) -> str | None:
+    def call(self, delivery: Delivery) -> Call:
+        """Return what the call with a change is written down as."""
+        return Call(self.service.name, (delivery.offset, delivery.index))
+
+    async def _call(self, subject: Run | Trace, delivery: Delivery, care: Care | None) -> str | None:
         async with self.service.slots:
-            try:
-                await self.service.call(subject, delivery)
-            except (Exception, SystemExit, asyncio.CancelledError) as error:
-                task = asyncio.current_task()
-                if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
-                    raise
-                _LOGGER.debug("Progress service %s failed", self.service.name, exc_info=True)
-                return f"{type(error).__name__}: {error}"[:FOLLOW_ERROR_CHARACTERS_MAX]
+            if care is None:
+                return await self._try(subject, delivery)
+            return await care.made(self.call(delivery), lambda: self._try(subject, delivery))
+
+    async def _try(self, subject: Run | Trace, delivery: Delivery) -> str | None:
+        try:
+            await self.service.call(subject, delivery)
+        except (Exception, SystemExit, asyncio.CancelledError) as error:
+            task = asyncio.current_task()
+            if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
+                raise
+            _LOGGER.debug("Progress service %s failed", self.service.name, exc_info=True)
+            return f"{type(error).__name__}: {error}"[:FOLLOW_ERROR_CHARACTERS_MAX]
         return None
 
     async def record(self, work: Callable[[A], Awaitable[R]], argument: A) -> R:
         """Do something with the log or the store; while that cannot be done, try again: nothing may be left out."""
-        delay = FENCE_RETRY_SECONDS_MIN
-        while True:
-            try:
-                return await work(argument)
-            except ClosedError:
-                raise
-            except RunlineError as error:
-                _LOGGER.error("Progress service %s: %s; trying again", self.service.name, error)  # noqa: TRY400 - the text says it all
-            await self._clock.sleep(delay)
-            delay = min(2 * delay, FENCE_RETRY_SECONDS_MAX)
+        return await persist(f"Progress service {self.service.name}", self._clock, lambda: work(argument))

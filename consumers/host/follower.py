@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from consumers.host.attempts import Attempts, Failed
+from consumers.host.care import Care
 from consumers.host.errors import PartitionStoppedError, StopReason
 from consumers.host.item import Item, items_of
 from consumers.host.lag import Lag
@@ -22,9 +23,11 @@ from engine.errors import ClosedError, LogDamagedError, LogError
 from engine.limits import (
     FENCE_RETRY_SECONDS_MAX,
     FENCE_RETRY_SECONDS_MIN,
+    FOLLOW_OPEN_CHANGES_MAX,
     FOLLOW_PARKED_MAX,
     FOLLOW_STALL_SECONDS,
     FOLLOW_TURN_RECORDS,
+    FOLLOW_UNSAVED_CHANGES_MAX,
 )
 from engine.log.port import EVENTS, Log, LogRecord
 
@@ -53,6 +56,8 @@ class Follower:
         progress: How far the service has come.
         wanted: Which changes are delivered.
         parked: What is parked of this service and partition.
+        care: Writes calls down before they are made.
+        careful: Whether to take care first: a process may have ended in a call.
         before: The follower of the service before, which hears of a change first as long as it does not stall.
         dealt: Called after each change that was dealt with.
 
@@ -71,6 +76,8 @@ class Follower:
         *,
         wanted: Wanted,
         parked: list[Parked],
+        care: Care,
+        careful: bool,
         before: "Follower | None",
         dealt: Callable[[], None],
     ) -> None:
@@ -82,6 +89,10 @@ class Follower:
         self._topic_id = topic_id
         self._attempts = attempts
         self._wanted = wanted
+        self._care = care
+        self._careful_changes = FOLLOW_UNSAVED_CHANGES_MAX + FOLLOW_OPEN_CHANGES_MAX if careful else 0
+        self._careful_up_to: Place = (-1, 0)
+        self._unsaved = 0
         self._before = before
         self._dealt = dealt
         self._view: PartialView | None = None
@@ -149,9 +160,20 @@ class Follower:
         """Return a parked change by its key."""
         return self._parked.get(key)
 
+    @property
+    def unsaved(self) -> int:
+        """How many changes were taken beyond what is recorded."""
+        return self._unsaved
+
+    def saved(self, count: int) -> None:
+        """Hear that so many of the changes taken are recorded now."""
+        self._unsaved -= count
+        self.track.wake()
+
     async def drain(self) -> None:
         """Take no more changes, and wait until the calls under way are over."""
         self._draining = True
+        self.track.wake()
         lanes = [lane.task for lane in self._lanes.values() if lane.task is not None]
         if lanes:
             await asyncio.wait(lanes)
@@ -231,10 +253,18 @@ class Follower:
     # Delivering.
 
     async def _put(self, item: Item) -> None:
+        while self._unsaved >= FOLLOW_UNSAVED_CHANGES_MAX:
+            await self.track.moved()
         if item.run_id not in self._held:
             await self.track.room()
+        self._unsaved += 1
+        if self._careful_changes:
+            # No process goes further than this beyond what is recorded.
+            self._careful_changes -= 1
+            self._careful_up_to = item.place
         if item.run_id in self._held:
             self._hold_back(item)
+            self._dealt()
             return
         self.track.begin(item.place, item.size)
         lane = self._lanes.get(item.run_id)
@@ -249,7 +279,10 @@ class Follower:
                 item = lane.items[0]
                 if self._before is not None:
                     await self._before.pass_by(item.place, run_id)
-                failed = await self._attempts.deliver(item.subject, item.delivery, lambda: self._draining)
+                    if self._leaving():
+                        return
+                care = self._care if item.place <= self._careful_up_to else None
+                failed = await self._attempts.deliver(item.subject, item.delivery, self._leaving, care)
                 if failed is not None and (
                     failed.given_up or not await self._park(item, failed, held=self._attempts.hold)
                 ):
@@ -263,14 +296,17 @@ class Follower:
             if not lane.items:
                 del self._lanes[run_id]
 
+    def _leaving(self) -> bool:
+        return self._draining
+
     def _finish(self, item: Item) -> None:
         self.track.finish(item.place)
         self._dealt()
 
     async def pass_by(self, place: Place, run_id: str) -> None:
-        """Wait until this service has dealt with a change, or has stalled; then it is no longer waited for."""
+        """Wait until this service has dealt with a change, or has stalled, or takes no more changes."""
         until = asyncio.get_running_loop().time() + FOLLOW_STALL_SECONDS
-        while not (self.stopped or self.track.has_dealt_with(place)):
+        while not (self.stopped or self._draining or self.track.has_dealt_with(place)):
             slow = run_id if place < self.track.read else _EVERYTHING
             if slow in self._stalled:
                 return
@@ -320,6 +356,7 @@ class Follower:
         )
         self._parked[parked.key] = parked
         await self._attempts.record(self._attempts.store.park, parked)
+        self._care.forget(self._attempts.call(item.delivery))
         if held:
             self._held[parked.run_id] = parked.key
         _LOGGER.error(
@@ -352,7 +389,8 @@ class Follower:
         first = parked.place if parked.asked == "retry" else (parked.offset, parked.index + 1)
         if item.place < first or not (parked.held or item.place == parked.place):
             return True
-        failed = await self._attempts.deliver(item.subject, item.delivery, lambda: self._draining)
+        # People ask for it once, and it may be what ended a process: so always with care.
+        failed = await self._attempts.deliver(item.subject, item.delivery, self._leaving, self._care)
         now = self._parked[parked.key]
         if item.place != parked.place:
             now = self._parked[parked.key] = replace(now, behind=max(0, now.behind - 1))

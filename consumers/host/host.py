@@ -2,13 +2,15 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
 from consumers.host.attempts import Attempts, Retry
+from consumers.host.care import Turn
 from consumers.host.delivery import HostedService, Service, check_service
+from consumers.host.errors import GroupDiffersError
 from consumers.host.follower import Follower
 from consumers.host.lag import Lag
 from consumers.host.local import check_name
@@ -21,6 +23,7 @@ from engine.executor.threads import Threads
 from engine.limits import (
     FOLLOW_ATTEMPTS,
     FOLLOW_CONCURRENT,
+    FOLLOW_DEATHS,
     FOLLOW_RETRY_SECONDS_MIN,
     FOLLOW_SAVE_CHANGES,
     FOLLOW_SAVE_SECONDS,
@@ -53,6 +56,7 @@ class ServiceHost:
         attempts: Calls for one change before it is parked.
         retry_seconds: The delay before the second call; it doubles each time.
         hold: Whether later changes of a run wait behind a parked one, so that the service sees the run in order.
+        deaths: Ends of a process in one call, all of them seen, before the change is parked.
         adopt: Whether to go on in a group that has other services, too, which then nobody may be calling.
         clock: Waits between calls that failed.
 
@@ -74,6 +78,7 @@ class ServiceHost:
         attempts: int = FOLLOW_ATTEMPTS,
         retry_seconds: float = FOLLOW_RETRY_SECONDS_MIN,
         hold: bool = True,
+        deaths: int = FOLLOW_DEATHS,
         adopt: bool = False,
         clock: Clock | None = None,
     ) -> None:
@@ -95,6 +100,9 @@ class ServiceHost:
             wanted=wanted,
             adopt=adopt,
             dealt=self._dealt,
+            turn=Turn(),
+            deaths_max=deaths,
+            clock=clock,
         )
         self._shares: dict[int, Share] = {}
         self._tasks: dict[int, asyncio.Task[None]] = {}
@@ -122,8 +130,9 @@ class ServiceHost:
         Raises:
             RunlineError: The group cannot be joined.
         """
-        await self._store.join(self)
-        self._work = [asyncio.create_task(self._save_now_and_then()), asyncio.create_task(self._hear_requests())]
+        await self._store.join(self, self._terms.names)
+        work = (self._save_now_and_then, self._hear_requests, self._hear_others)
+        self._work = [asyncio.create_task(each()) for each in work]
 
     async def close(self) -> None:
         """Wait, bounded, for the calls under way, record how far the services have come, and leave the group."""
@@ -187,8 +196,7 @@ class ServiceHost:
         """Let partitions go when the calls under way are over, or the time for that is up, and progress is recorded."""
         shares = [share for number in partitions if (share := self._let_go(number)) is not None]
         await asyncio.gather(*(share.drain() for share in shares))
-        for share in shares:
-            await self._save(share)
+        await asyncio.gather(*(self._record(share, share.let_go) for share in shares))
         await asyncio.gather(*(share.drop() for share in shares))
 
     def lost(self, partitions: Sequence[int]) -> None:
@@ -215,16 +223,17 @@ class ServiceHost:
         try:
             await share.run()
         except RunlineError as error:
-            if not self._failed.done():
-                self._failed.set_exception(error)
-                # Whoever does not wait for the failure reads of it here.
-                self._failed.exception()
-                _LOGGER.error("The host cannot go on: %s", error)  # noqa: TRY400 - the text says it all
+            self._fail(error)
         except Exception as error:  # a mistake of ours: whoever runs the host must hear of it, or it stands still
             _LOGGER.exception("The host cannot go on")
-            if not self._failed.done():
-                self._failed.set_exception(error)
-                self._failed.exception()
+            self._fail(error)
+
+    def _fail(self, error: Exception) -> None:
+        if not self._failed.done():
+            self._failed.set_exception(error)
+            # Whoever does not wait for the failure reads of it here.
+            self._failed.exception()
+            _LOGGER.error("The host cannot go on: %s", error)
 
     def _dealt(self) -> None:
         self._unsaved += 1
@@ -240,12 +249,12 @@ class ServiceHost:
                 pass
             self._many.clear()
             self._unsaved = 0
-            for share in list(self._shares.values()):
-                await self._save(share)
+            # Together: on Kafka each waits for the member's thread.
+            await asyncio.gather(*(self._record(share, share.save) for share in self._shares.values()))
 
-    async def _save(self, share: Share) -> None:
+    async def _record(self, share: Share, save: Callable[[], Awaitable[None]]) -> None:
         try:
-            await share.save()
+            await save()
         except RunlineError as error:
             _LOGGER.warning("The progress in %s/%d cannot be recorded now: %s", EVENTS, share.partition, error)
 
@@ -262,6 +271,26 @@ class ServiceHost:
                     except RunlineError as error:
                         _LOGGER.error("%s cannot be asked for: %s", request.key, error)  # noqa: TRY400 - the text says it all
                     follower.ask(parked)
+
+    async def _hear_others(self) -> None:
+        here = ", ".join(self._terms.names)
+        while True:
+            try:
+                other = await self._store.others()
+            except RunlineError as error:
+                _LOGGER.error("Another host cannot be told of this one: %s", error)  # noqa: TRY400 - the text says it all
+                continue
+            there = ", ".join(other.services)
+            if set(other.services) <= set(self._terms.names) or self._terms.adopt:
+                _LOGGER.warning("Of this group, this host calls %s, but that on %s calls %s", here, other.host, there)
+                continue
+            self._fail(
+                GroupDiffersError(
+                    f"expected hosts of one group to have the same services, but this one calls {here}, and that on "
+                    f"{other.host} calls {there}.",
+                    hint="Follow with the same services everywhere, or with another group.",
+                )
+            )
 
     def _followers(self) -> list[Follower]:
         return [follower for share in self._shares.values() for follower in share.followers]

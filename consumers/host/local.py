@@ -4,17 +4,21 @@ import asyncio
 import os
 import re
 import secrets
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 import orjson
 
+from consumers.host.bulletin import Announced
+from consumers.host.calls import NotedCall, encode_calls, read_calls
 from consumers.host.errors import GroupDiffersError
 from consumers.host.parked import Parked, Request, read_parked
 from consumers.host.progress import PartitionProgress, read_progress
 from engine.errors import ArgumentError
-from engine.limits import FOLLOW_ASKED_SECONDS, FOLLOW_PARKED_MAX, FOLLOW_SERVICES_MAX, PARTITIONS_MAX
+from engine.limits import FOLLOW_ASKED_SECONDS, PARTITIONS_MAX
 from engine.log.port import Owner
 from engine.store.errors import StoreError, StoreLockedError
 from engine.store.port import pages, prefix_end
@@ -22,7 +26,10 @@ from engine.store.rocks import RocksStore
 
 _POSITIONS: Final = "positions"
 _PARKED: Final = "parked"
-FAMILIES: Final = (_POSITIONS, _PARKED)
+_CALLS: Final = "calls"
+_READ: Final = (_POSITIONS, _PARKED)
+"""What is read beside the host; calls concern nobody else, and groups of old have none."""
+FAMILIES: Final = (*_READ, _CALLS)
 _REQUESTS: Final = "requests"
 """The folder, beside the store's files, of what people ask for: a running host alone may write the store."""
 _PAGE_ROWS: Final = 500
@@ -52,6 +59,7 @@ class LocalProgress:
         self._store = store
         self._partitions = partitions
         self._requests = store.directory / _REQUESTS
+        self._handed_over: Path | None = None
 
     @classmethod
     def open(cls, directory: Path, partitions: int) -> "LocalProgress":
@@ -78,9 +86,13 @@ class LocalProgress:
         """The store's lock sees to it that there is one host."""
         return False
 
-    async def join(self, owner: Owner) -> None:
+    async def join(self, owner: Owner, services: Sequence[str]) -> None:  # noqa: ARG002 - nobody else is here
         """Own all partitions."""
         owner.assigned(range(self._partitions))
+
+    async def others(self) -> Announced:
+        """Wait for ever: the store's lock keeps other hosts out."""
+        return await asyncio.Future[Announced]()
 
     async def leave(self) -> None:
         """Let go of the store."""
@@ -113,14 +125,30 @@ class LocalProgress:
         batch.delete(_PARKED, parked.key.encode())
         self._store.write(batch)
 
+    async def noted(self, partition: int) -> Sequence[NotedCall]:
+        """Return the calls that were written down in a partition."""
+        text = self._store.get(_CALLS, b"%06d" % partition)
+        return () if text is None else read_calls(text, str(self._store.directory))
+
+    async def note(self, partition: int, calls: Sequence[NotedCall]) -> None:
+        """Write calls down, in place of those that were; they survive the death of the process."""
+        batch = self._store.batch()
+        if calls:
+            batch.put(_CALLS, b"%06d" % partition, encode_calls(calls))
+        else:
+            batch.delete(_CALLS, b"%06d" % partition)
+        self._store.write(batch)
+
     async def asked(self) -> Request:
-        """Wait for the next request; it is forgotten when it is handed over."""
+        """Wait for the next request; it is forgotten when the one after it is waited for."""
+        if self._handed_over is not None:
+            self._handed_over.unlink(missing_ok=True)
         while True:
             for path in sorted(self._requests.glob("*.json")):
-                request = _read_request(path)
-                path.unlink(missing_ok=True)
-                if request is not None:
+                if (request := _read_request(path)) is not None:
+                    self._handed_over = path
                     return request
+                path.unlink(missing_ok=True)
             await asyncio.sleep(FOLLOW_ASKED_SECONDS)
 
     def reset(self, names: tuple[str, ...]) -> None:
@@ -129,7 +157,8 @@ class LocalProgress:
         for key, text in self._store.scan(_POSITIONS, b"", None, limit=PARTITIONS_MAX):
             progress = read_progress(text, str(self._store.directory))
             kept = {name: each for name, each in progress.services.items() if name not in names}
-            batch.put(_POSITIONS, key, PartitionProgress(progress.topic_id, kept).encode())
+            batch.put(_POSITIONS, key, replace(progress, services=kept).encode())
+            batch.delete(_CALLS, key)
         for parked in all_parked(self._store):
             if parked.service in names:
                 batch.delete(_PARKED, parked.key.encode())
@@ -147,7 +176,7 @@ def read_local(directory: Path) -> tuple[dict[int, PartitionProgress], list[Park
             f"expected the progress of a group in {directory}, but there is none.",
             hint="A group begins with `runline follow --group NAME`.",
         )
-    store = RocksStore.open_reading(directory, FAMILIES)
+    store = RocksStore.open_reading(directory, _READ)
     try:
         rows = store.scan(_POSITIONS, b"", None, limit=PARTITIONS_MAX)
         return {int(key): read_progress(text, str(directory)) for key, text in rows}, list(all_parked(store))
@@ -167,15 +196,12 @@ def ask_local(directory: Path, request: Request) -> None:
     unfinished.rename(path)
 
 
-def all_parked(store: RocksStore) -> list[Parked]:
-    """Return everything that is parked, in the order of keys; its number is bounded."""
+def all_parked(store: RocksStore) -> Iterator[Parked]:
+    """Yield everything that is parked, in the order of keys."""
     where = str(store.directory)
-    limit = FOLLOW_PARKED_MAX * FOLLOW_SERVICES_MAX * PARTITIONS_MAX
-    found: list[Parked] = []
     for page in pages(store, _PARKED, b"", prefix_end(b""), _PAGE_ROWS):
-        found += [read_parked(text, where) for _, text in page]
-        assert len(found) <= limit, "parking is bounded"
-    return found
+        for _, text in page:
+            yield read_parked(text, where)
 
 
 def _read_request(path: Path) -> Request | None:

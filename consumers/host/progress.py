@@ -37,10 +37,12 @@ class PartitionProgress:
     Attributes:
         topic_id: The identity of the topic that is followed.
         services: By their names, also those that no host has at the moment.
+        at_work: Whether a host follows; if none does any more, it ended without letting go.
     """
 
     topic_id: str
     services: Mapping[str, Progress]
+    at_work: bool = False
 
     @property
     def lowest(self) -> int:
@@ -55,9 +57,8 @@ class PartitionProgress:
         """
         services = dict(self.services)
         for name in (*sorted(services, key=lambda each: -len(services[each].open)), None):
-            text = orjson.dumps(
-                {"topic": self.topic_id, "services": {each: _row(progress) for each, progress in services.items()}}
-            )
+            rows = {each: _row(progress) for each, progress in services.items()}
+            text = orjson.dumps({"topic": self.topic_id, "at_work": self.at_work, "services": rows})
             if bytes_max is None or len(text) <= bytes_max or name is None:
                 return text
             services[name] = Progress(services[name].lowest)
@@ -76,10 +77,10 @@ def read_progress(text: bytes, where: str) -> PartitionProgress:
     """
     try:
         row = orjson.loads(text)
-        topic_id, services = row["topic"], row["services"]
+        topic_id, services, at_work = row["topic"], row["services"], row.get("at_work", False)
         found = {str(name): _progress(numbers) for name, numbers in services.items()}
-        if isinstance(topic_id, str):
-            return PartitionProgress(topic_id, found)
+        if isinstance(topic_id, str) and isinstance(at_work, bool):
+            return PartitionProgress(topic_id, found, at_work)
     except (AttributeError, KeyError, TypeError, ValueError):
         pass
     raise StoreDamagedError(f"expected the progress of services in {where}, but found {text[:80]!r}.")

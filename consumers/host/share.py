@@ -7,6 +7,8 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from consumers.host.attempts import Attempts
+from consumers.host.calls import Call
+from consumers.host.care import Care, Turn
 from consumers.host.errors import GroupDiffersError, PartitionStoppedError
 from consumers.host.follower import Follower
 from consumers.host.parked import Parked
@@ -17,6 +19,7 @@ from consumers.host.wanted import Wanted
 from engine.errors import RunlineError
 from engine.limits import FENCE_RETRY_SECONDS_MAX, FENCE_RETRY_SECONDS_MIN, FOLLOW_DRAIN_SECONDS
 from engine.log.port import EVENTS, Log
+from engine.ports import Clock
 
 _LOGGER = logging.getLogger("runline.follow")
 
@@ -32,6 +35,9 @@ class Terms(NamedTuple):
         wanted: Which changes are delivered.
         adopt: Whether to go on in a group that has other services, too.
         dealt: Called after each change that was dealt with.
+        turn: Of calls in which a process has ended.
+        deaths_max: After so many ends of a process in a call its change is parked.
+        clock: Waits while nothing can be written down.
     """
 
     log: Log
@@ -41,6 +47,9 @@ class Terms(NamedTuple):
     wanted: Wanted
     adopt: bool
     dealt: Callable[[], None]
+    turn: Turn
+    deaths_max: int
+    clock: Clock
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -70,6 +79,8 @@ class Share:
         self._recorded: dict[str, Follower] = {}
         self._saved: PartitionProgress | None = None
         self._saving = asyncio.Lock()
+        self._care = Care(partition, terms.store, terms.turn, terms.deaths_max, terms.clock)
+        self._leaving = False
         self._dropped = False
 
     async def run(self) -> None:
@@ -100,18 +111,44 @@ class Share:
         self._check_names(known)
         self._topic_id = stored.topic_id if stored is not None and known else await terms.log.topic_id(EVENTS)
         parked = await terms.store.parked(self.partition)
+        careful = await self._care.begin(
+            ended=stored is not None and stored.at_work, wants=lambda call: self._wants(call, known, parked)
+        )
         followers: list[Follower] = []
         for attempts in terms.attempts:
-            before = followers[-1] if followers else None
-            followers.append(await self._follower(attempts, known.get(attempts.service.name), parked, before))
+            followers.append(
+                await self._follower(
+                    attempts,
+                    known.get(attempts.service.name),
+                    [each for each in parked if each.service == attempts.service.name],
+                    careful=careful,
+                    before=followers[-1] if followers else None,
+                )
+            )
         self._recorded = {follower.service: follower for follower in followers if not follower.stopped}
         self.followers = followers
         self.begun.set()
         # From now on it is known where "now" was, and with which services the group follows.
         await self.save()
 
+    def _wants(self, call: Call, known: Mapping[str, Progress], parked: Sequence[Parked]) -> bool:
+        """Return whether a call that was written down may be made again."""
+        if call.service not in self._terms.names:
+            return True
+        for each in parked:
+            if each.service == call.service and each.place <= call.place and (each.asked or each.place == call.place):
+                return bool(each.asked)
+        progress = known.get(call.service)
+        return progress is not None and (call.place >= progress.position or call.place in progress.open)
+
     async def _follower(
-        self, attempts: Attempts, progress: Progress | None, parked: Sequence[Parked], before: Follower | None
+        self,
+        attempts: Attempts,
+        progress: Progress | None,
+        parked: list[Parked],
+        *,
+        careful: bool,
+        before: Follower | None,
     ) -> Follower:
         terms, stopped = self._terms, None
         if progress is None:
@@ -126,7 +163,9 @@ class Share:
             attempts,
             progress,
             wanted=terms.wanted,
-            parked=[each for each in parked if each.service == attempts.service.name],
+            parked=parked,
+            care=self._care,
+            careful=careful,
             before=before,
             dealt=terms.dealt,
         )
@@ -156,12 +195,27 @@ class Share:
         async with self._saving:
             for follower in self.followers:
                 await follower.save_counts()
+            counts = [(follower, follower.unsaved) for follower in self.followers]
             services = {name: follower.track.progress for name, follower in self._recorded.items()}
-            progress = PartitionProgress(self._topic_id, {**self._others, **services})
+            progress = PartitionProgress(self._topic_id, {**self._others, **services}, at_work=not self._leaving)
             # Whoever has the partition next must not find an older position in place of its own.
-            if self.followers and progress != self._saved and not self._dropped:
+            if not self.followers or self._dropped:
+                return
+            if progress != self._saved:
                 await self._terms.store.save(self.partition, progress)
                 self._saved = progress
+            for follower, count in counts:
+                follower.saved(count)
+            await self._care.settle()
+
+    async def let_go(self) -> None:
+        """Record how far the services have come, and that nobody is at work here any more.
+
+        Raises:
+            RunlineError: It cannot be recorded now.
+        """
+        self._leaving = True
+        await self.save()
 
     async def drain(self) -> None:
         """Take no more changes, and wait, bounded, until the calls under way are over."""

@@ -2,20 +2,20 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping
-from typing import Final
+import os
+import secrets
+import socket
+from collections.abc import Mapping, Sequence
 
+from consumers.host.bulletin import Announced, Bulletin, calls_key, is_parked, own_key, parked_record
+from consumers.host.calls import NotedCall
 from consumers.host.parked import Action, Parked, Request, read_parked
 from consumers.host.progress import PartitionProgress, read_progress
-from engine.errors import ClosedError, LogError, RunlineError
-from engine.limits import FENCE_RETRY_SECONDS_MAX, FENCE_RETRY_SECONDS_MIN, FOLLOW_METADATA_BYTES_MAX
-from engine.log.port import PARKED, LogRecord, Mark, Owner, Record, SharingLog, SharingMember
+from engine.errors import LogError
+from engine.limits import FOLLOW_METADATA_BYTES_MAX
+from engine.log.port import PARKED, LogRecord, Mark, Owner, SharingLog, SharingMember
 
 _LOGGER = logging.getLogger("runline.follow")
-
-_ACTIONS: Final[Mapping[str, Action]] = {"retry": "retry", "skip": "skip"}
-_ASKED: Final = "asked"
-"""The header of a parked change that people ask for; one that a host wrote has none."""
 
 
 class SharedProgress:
@@ -33,20 +33,30 @@ class SharedProgress:
         self._group = group
         self._member: SharingMember | None = None
         self._reading: asyncio.Task[None] | None = None
-        self._parked: dict[str, Parked] = {}
-        self._read = 0
-        self._moved = asyncio.Event()
-        self._requests: asyncio.Queue[Request] = asyncio.Queue()
+        self._services: Sequence[str] = ()
+        host = f"{socket.gethostname()}, process {os.getpid()} ({secrets.token_hex(4)})"
+        self._bulletin = Bulletin(log, group, host)
 
     @property
     def shared(self) -> bool:
         """Other hosts may be members at the same time."""
         return True
 
-    async def join(self, owner: Owner) -> None:
-        """Become a member of the group."""
-        self._reading = asyncio.create_task(self._follow((await self._log.ends(PARKED, 0)).end))
+    async def join(self, owner: Owner, services: Sequence[str]) -> None:
+        """Become a member of the group, and say so to the others."""
+        self._services = services
+        self._reading = asyncio.create_task(self._bulletin.follow((await self._log.ends(PARKED, 0)).end))
+        await self._bulletin.announce(services, answer=False)
         self._member = await self._log.share(self._group, owner)
+
+    async def others(self) -> Announced:
+        """Wait for a host of the group that calls other services, and tell it of this one."""
+        while True:
+            other = await self._bulletin.announced.get()
+            if set(other.services) != set(self._services):
+                if not other.answer:
+                    await self._bulletin.announce(self._services, answer=True)
+                return other
 
     async def leave(self) -> None:
         """Leave the group."""
@@ -74,60 +84,33 @@ class SharedProgress:
 
     async def parked(self, partition: int) -> list[Parked]:
         """Return what is parked of a partition."""
-        end = (await self._log.ends(PARKED, 0)).end
-        while self._read < end:
-            await self._moved.wait()
-        return [parked for parked in self._parked.values() if parked.partition == partition]
+        return await self._bulletin.parked(partition)
 
     async def park(self, parked: Parked) -> None:
         """Keep a parked change."""
-        await self._log.append(PARKED, 0, _record(self._group, parked, ""))
+        await self._log.append(PARKED, 0, parked_record(self._group, parked, ""))
 
     async def unpark(self, parked: Parked) -> None:
         """Forget a parked change."""
         await self._log.erase(PARKED, 0, f"{self._group}/{parked.key}")
 
+    async def noted(self, partition: int) -> Sequence[NotedCall]:
+        """Return the calls that were written down in a partition."""
+        return await self._bulletin.calls(partition)
+
+    async def note(self, partition: int, calls: Sequence[NotedCall]) -> None:
+        """Write calls down, in place of those that were."""
+        await self._bulletin.write_calls(partition, calls)
+
     async def asked(self) -> Request:
         """Wait for the next request."""
-        return await self._requests.get()
+        return await self._bulletin.requests.get()
 
     def _joined(self) -> SharingMember:
         if self._member is None:
             # The group gave partitions before it could be said that this process is a member.
             raise LogError(f"expected to be a member of the group {self._group}.")
         return self._member
-
-    async def _follow(self, end: int) -> None:
-        """Read what is parked, and from this end on what is asked for: what was before, the changes themselves say."""
-        delay = FENCE_RETRY_SECONDS_MIN
-        while True:
-            try:
-                reader = self._log.reader(PARKED, 0, max(self._read, (await self._log.ends(PARKED, 0)).start))
-                try:
-                    while True:
-                        for record in await reader.next():
-                            self._take(record, end)
-                finally:
-                    reader.close()
-            except ClosedError:
-                return
-            except RunlineError as error:
-                _LOGGER.error("What is parked cannot be read now: %s; trying again", error)  # noqa: TRY400 - the text says it all
-            await asyncio.sleep(delay)
-            delay = min(2 * delay, FENCE_RETRY_SECONDS_MAX)
-
-    def _take(self, record: LogRecord, end: int) -> None:
-        if (key := _own_key(record, self._group)) is not None:
-            try:
-                _fold(self._parked, key, record)
-            except RunlineError as error:
-                _LOGGER.error("%s/%d: %s", PARKED, record.offset, error)  # noqa: TRY400 - the text says it all
-            action = _ACTIONS.get(record.headers.get(_ASKED, ""))
-            if record.offset >= end and action is not None:
-                self._requests.put_nowait(Request(action, key))
-        self._read = record.offset + 1
-        self._moved.set()
-        self._moved = asyncio.Event()
 
 
 def read_mark(mark: Mark, group: str, partition: int) -> PartitionProgress | None:
@@ -153,11 +136,14 @@ async def read_shared(log: SharingLog, group: str) -> tuple[Mapping[int, Partiti
     progress = {number: found for number, mark in marks.items() if (found := read_mark(mark, group, number))}
     parked: dict[str, Parked] = {}
 
-    def take(records: object) -> None:
-        assert isinstance(records, list)
+    def take(records: Sequence[LogRecord]) -> None:
         for record in records:
-            if (key := _own_key(record, group)) is not None:
-                _fold(parked, key, record)
+            if not is_parked(key := own_key(record, group)):
+                continue
+            if record.value:
+                parked[key] = read_parked(record.value, f"{PARKED}/{record.offset}")
+            else:
+                parked.pop(key, None)
 
     ends = await log.ends(PARKED, 0)
     await log.scan(PARKED, 0, ends.start, ends.end, take)
@@ -166,7 +152,7 @@ async def read_shared(log: SharingLog, group: str) -> tuple[Mapping[int, Partiti
 
 async def ask_shared(log: SharingLog, group: str, parked: Parked, action: Action) -> None:
     """Ask the hosts of a group for something about a parked change."""
-    await log.append(PARKED, 0, _record(group, parked, action))
+    await log.append(PARKED, 0, parked_record(group, parked, action))
 
 
 async def reset_shared(log: SharingLog, group: str, services: tuple[str, ...]) -> None:
@@ -179,27 +165,8 @@ async def reset_shared(log: SharingLog, group: str, services: tuple[str, ...]) -
     if marks:
         _, found = await read_shared(log, group)
         await log.forget_marks(group)
+        for number in marks:
+            await log.erase(PARKED, 0, calls_key(group, number))
         for parked in found:
             if parked.service in services:
                 await log.erase(PARKED, 0, f"{group}/{parked.key}")
-
-
-def _record(group: str, parked: Parked, action: Action | str) -> Record:
-    headers = {"ce_type": "runline.parked", "content-type": "application/json"}
-    value = parked.encode()
-    if action:
-        headers[_ASKED] = action
-    return Record(f"{group}/{parked.key}", value, headers)
-
-
-def _own_key(record: LogRecord, group: str) -> str | None:
-    """Return the key of a parked change of a group, or None for that of another."""
-    own, slash, key = record.key.partition("/")
-    return key if slash and own == group else None
-
-
-def _fold(parked: dict[str, Parked], key: str, record: LogRecord) -> None:
-    if record.value:
-        parked[key] = read_parked(record.value, f"{PARKED}/{record.offset}")
-    else:
-        parked.pop(key, None)

@@ -1,7 +1,10 @@
 """Where a group keeps how far its services have come: the port of both adapters."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
+from consumers.host.bulletin import Announced
+from consumers.host.calls import NotedCall
 from consumers.host.parked import Parked, Request
 from consumers.host.progress import PartitionProgress
 from engine.log.port import Owner
@@ -18,8 +21,12 @@ class ProgressStore(Protocol):
         """Whether other hosts may be in the group at the same time."""
         ...
 
-    async def join(self, owner: Owner) -> None:
-        """Become a member of the group; the owner hears which partitions are its own."""
+    async def join(self, owner: Owner, services: Sequence[str]) -> None:
+        """Become a member of the group with these services; the owner hears which partitions are its own."""
+        ...
+
+    async def others(self) -> Announced:
+        """Wait for the next host of the group that begins with other services, or is at work with them."""
         ...
 
     async def leave(self) -> None:
@@ -44,6 +51,14 @@ class ProgressStore(Protocol):
 
     async def unpark(self, parked: Parked) -> None:
         """Forget a parked change."""
+        ...
+
+    async def noted(self, partition: int) -> Sequence[NotedCall]:
+        """Return the calls that were written down in a partition."""
+        ...
+
+    async def note(self, partition: int, calls: Sequence[NotedCall]) -> None:
+        """Write calls down, in place of those that were: they survive the death of the process."""
         ...
 
     async def asked(self) -> Request:

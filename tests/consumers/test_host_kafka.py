@@ -4,7 +4,7 @@ import asyncio
 import random
 import signal
 from asyncio.subprocess import Process
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -32,7 +32,7 @@ KILLS = 5
 
 @asynccontextmanager
 async def hosting(
-    location: KafkaLocation, services: dict[str, Service], *, attempts: int = 5, adopt: bool = False
+    location: KafkaLocation, services: Mapping[str, Service], *, attempts: int = 5, adopt: bool = False
 ) -> AsyncIterator[ServiceHost]:
     """Follow as a process of its own would: with a log of its own."""
     log = await KafkaLog.open(location)
@@ -198,6 +198,39 @@ async def test_a_host_with_other_services_is_refused_unless_it_adopts_the_group(
     await log.close()
 
 
+@pytest.mark.parametrize(
+    ("services", "ended"),
+    [
+        (({"a"}, {"b"}), {0, 1}),
+        (({"a"}, {"a", "b"}), {0}),
+        (({"a", "b"}, {"a"}), {1}),
+        (({"a", "b"}, {"b", "a"}), set()),
+    ],
+)
+async def test_fresh_hosts_with_other_services_hear_of_each_other_before_any_partition_moves(
+    location: KafkaLocation, services: tuple[set[str], set[str]], ended: set[int]
+) -> None:
+    log = await KafkaLog.open(location)
+    runs = set(await play(log, 6))
+    books = [{name: Book() for name in sorted(names)} for names in services]
+
+    def heard(name: str) -> set[str]:
+        return {run.run_id for each in books if name in each for run, _ in each[name].heard}
+
+    async def follow(number: int) -> None:
+        async with hosting(location, books[number]) as host:
+            if number in ended:
+                there = ", ".join(sorted(services[1 - number]))
+                with pytest.raises(GroupDiffersError, match=rf"this one calls .*, process \d+ .* calls {there}\."):
+                    await host.failure()
+                return
+            while any(heard(name) != runs for name in services[number]):  # noqa: ASYNC110 - in other tasks
+                await asyncio.sleep(0.01)
+
+    await asyncio.gather(*(follow(number) for number in range(2)))
+    await log.close()
+
+
 async def test_a_mark_of_a_member_that_was_replaced_is_refused(location: KafkaLocation) -> None:
     class Nobody:
         def assigned(self, partitions: object) -> None: ...
@@ -227,6 +260,33 @@ async def test_a_mark_of_a_member_that_was_replaced_is_refused(location: KafkaLo
     assert await log.marks("m") == {0: Mark(5, "text")}
     await log.forget_marks("m")
     assert await log.marks("m") == {}
+    await log.close()
+
+
+async def test_a_member_that_leaves_is_not_kept_waiting_for_what_it_asks_meanwhile(location: KafkaLocation) -> None:
+    answers: list[str] = []
+
+    class Asks:
+        def assigned(self, *_: object) -> None:
+            answers.append("assigned")
+
+        async def revoked(self, *_: object) -> None:
+            try:
+                answers.append(str(await member.kept(0)))
+            except ClosedError:
+                answers.append("closed")
+
+        def lost(self, partitions: object) -> None: ...
+
+        def decided(self) -> dict[int, int]:
+            return {}
+
+    log = await KafkaLog.open(location)
+    member = await log.share("m", Asks())
+    while not answers:  # noqa: ASYNC110 - the group decides
+        await asyncio.sleep(0.01)
+    await member.leave()
+    assert answers == ["assigned", "closed"]
     await log.close()
 
 

@@ -35,19 +35,23 @@ class Writes:
         os.write(self._file, f"{' '.join(words)}\n".encode())
 
 
+async def open_reading(location: str) -> Log:
+    """Open a log that another process writes."""
+    if is_kafka(location):
+        return await KafkaLog.open(parse_location(location))
+    return await EmbeddedLog.open_reading(location)
+
+
 async def main(location: str, group: str, heard: Path) -> None:
     """Follow until killed, or until the input ends."""
     # Often, so that most kills come between two records of progress.
     vars(consumers.host.host)["FOLLOW_SAVE_CHANGES"] = 7
-    log: Log
-    if is_kafka(location):
-        log = await KafkaLog.open(parse_location(location))
-    else:
-        log = await EmbeddedLog.open_reading(location)
+    log = await open_reading(location)
     file = os.open(heard, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     services = {name: Writes(name, file) for name in ("first", "second")}
     progress = open_progress(log, group) if is_kafka(location) else open_progress(log, "group", Path(group))
-    async with ServiceHost(log, services, progress, start=Start.beginning()):
+    # Whoever is killed from outside again and again is not to blame a call.
+    async with ServiceHost(log, services, progress, start=Start.beginning(), deaths=100):
         print("follows", flush=True)
         await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
     await log.close()
