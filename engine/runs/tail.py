@@ -56,6 +56,11 @@ class _Followed(Sought):
         if self.looked is None or self.looked.done():
             self.looked = asyncio.get_running_loop().create_future()
 
+    @property
+    def lost(self) -> bool:
+        """Whether it could not be found out what lies before."""
+        return not self.sure and self.looked is not None and self.looked.done()
+
     def told(self, accepted: Accepted) -> None:
         """Pass on what was found."""
         self._tell(accepted)
@@ -126,7 +131,8 @@ class Tail:
             await asyncio.shield(self._ready)
         self._ready.result()
         followed = self._followed.get(run_id)
-        if followed is None:
+        if followed is None or followed.lost:
+            # Whoever else waited for a look that failed may not have let go of it yet.
             followed = self._followed[run_id] = self._begin_following(run_id, new=new)
         followed.count += 1
         if not followed.sure:
@@ -167,6 +173,7 @@ class Tail:
         self._search.discard(followed)
         state = followed.outline.state
         if followed.sure and state is not None and state.status is RunStatus.CREATED:
+            followed.looked = None
             self._created[run_id] = followed
             if len(self._created) > CREATED_RUNS_KEPT_MAX:
                 del self._created[next(iter(self._created))]

@@ -245,6 +245,15 @@ async def test_a_wait_outlasts_brokers_that_are_away_and_a_command_is_told() -> 
         at.nothing_is_left()
 
 
+async def test_several_who_wait_for_one_run_outlast_brokers_that_are_away() -> None:
+    async with world() as at:
+        (run_id,) = await at.ended(1)
+        at.reading.failures = [LogUnreachableError("no broker answers") for _ in range(3)]
+        runs = await asyncio.gather(*(at.client.wait_for_workflow_run(run_id) for _ in range(3)))
+        assert {run.run_status for run in runs} == {RunStatus.SUCCESS}
+        at.nothing_is_left()
+
+
 async def test_a_log_that_cannot_be_read_is_an_error_for_all_who_wait_for_it_and_for_nobody_later() -> None:
     async with world(partitions=1) as at:
         numbers = await at.ended(10)
