@@ -13,9 +13,10 @@ from pathlib import Path
 
 import engine.core.checkpoint
 import engine.executor.checkpointer
-from engine import Call, ContextObject, EngineService, Registry
+from engine import Call, EngineService
 from engine.log.kafka import KafkaLog, parse_location
 from tests.kafka.points import Point, PointedLog
+from tests.support.ledger import Ledger, working
 
 QUICK = {"session.timeout.ms": "1000", "heartbeat.interval.ms": "100"}
 CHECKPOINT_BYTES = 20_000
@@ -23,14 +24,9 @@ PART_BYTES = 1_500
 ON_ITS_WAY_SECONDS = 0.02
 """What was handed to the client may be on the log when the process dies, or not: both are tried."""
 
-registry = Registry()
-ledger = Path(sys.argv[2]) if len(sys.argv) > 2 else Path()
+SLOW_SECONDS = 0.1
 
-
-def note(*words: object) -> None:
-    """Append a line to the ledger in one write, so that a kill leaves it whole or out."""
-    with ledger.open("ab", buffering=0) as file:
-        file.write((" ".join(map(str, words)) + "\n").encode())
+ledger = Ledger(Path(sys.argv[2]) if len(sys.argv) > 2 else Path())
 
 
 class Fate:
@@ -44,14 +40,14 @@ class Fate:
     def reached(self, point: Point) -> None:
         """Meet it, if this is the place."""
         if point is Point.ASSIGNED:
-            note("assigned", os.getpid())
+            ledger.note("assigned", os.getpid())
         if point is not self._point:
             return
         self._left -= 1
         if not self._left:
             if random.random() < 0.5:
                 time.sleep(ON_ITS_WAY_SECONDS)
-            note(self._signal.name, point.name, os.getpid())
+            ledger.note(self._signal.name, point.name, os.getpid())
             os.kill(os.getpid(), self._signal)
 
 
@@ -59,32 +55,9 @@ fate = Fate(sys.argv[3:])
 
 
 def effect(call: Call) -> None:
-    """Leave a trace in the outside world."""
-    run, trace = call.trace_id.rsplit(".", 1)
-    note("effect", run, trace, call.attempt, os.getpid())
+    """Leave a trace in the outside world, and perhaps nothing more."""
+    ledger.effect(call)
     fate.reached(Point.EFFECT_DONE)
-
-
-@registry.node("quick")
-async def quick(context: ContextObject, call: Call) -> None:
-    """Do it at once."""
-    effect(call)
-    context.set(call.node_id, call.attempt)
-
-
-@registry.node("slow")
-async def slow(context: ContextObject, call: Call) -> None:
-    """Take a moment, so that many runs are open when the end comes."""
-    effect(call)
-    await asyncio.sleep(0.1)
-    context.set(call.node_id, call.attempt)
-
-
-@registry.node("blocking")
-def blocking(context: ContextObject, call: Call) -> None:
-    """Do it in a thread."""
-    effect(call)
-    context.set(call.node_id, call.attempt)
 
 
 async def main(location: str) -> None:
@@ -95,8 +68,8 @@ async def main(location: str) -> None:
     ended = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ended.set)
     log = await KafkaLog.open(parse_location(location), QUICK)
-    async with EngineService.open(PointedLog(log, fate.reached), registry, executor=True):
-        note("ready", os.getpid())
+    async with EngineService.open(PointedLog(log, fate.reached), working(effect, SLOW_SECONDS), executor=True):
+        ledger.note("ready", os.getpid())
         await ended.wait()
         fate.reached(Point.LEAVING)
     await log.close()

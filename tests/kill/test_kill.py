@@ -1,6 +1,7 @@
 """SIGKILL at any instant: what was acknowledged is finished, once, with an unbroken chain."""
 
 import asyncio
+import os
 import random
 import signal
 import subprocess
@@ -14,12 +15,15 @@ from tests.checkers import Effect, accepted_commits, check_runs
 
 KILLS = 50
 WORKER = Path(__file__).parent / "worker.py"
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
 RUNS_OF_ONE_LIFE = 200
 BEGIN_SECONDS_MAX = 60
+LINE_BYTES = 45
+"""Of a short line in the ledger."""
 
 
 def start(directory: Path) -> "subprocess.Popen[bytes]":
-    return subprocess.Popen([sys.executable, str(WORKER), str(directory), str(RUNS_OF_ONE_LIFE)])
+    return subprocess.Popen([sys.executable, str(WORKER), str(directory), str(RUNS_OF_ONE_LIFE)], env=ENVIRONMENT)
 
 
 def kill(process: "subprocess.Popen[bytes]") -> None:
@@ -27,15 +31,17 @@ def kill(process: "subprocess.Popen[bytes]") -> None:
     assert process.wait() == -signal.SIGKILL, "the process ended before it was killed"
 
 
-def seconds_to_begin(directory: Path) -> float:
-    """Return how long a process needs here and now until it acknowledges its first run; then kill it."""
-    begin = time.monotonic()
-    process = start(directory)
-    while not (directory / "ledger").stat().st_size:
-        assert time.monotonic() - begin < BEGIN_SECONDS_MAX, "the process does not begin to work"
-        time.sleep(0.01)
-    kill(process)
-    return time.monotonic() - begin
+def size(directory: Path) -> int:
+    return (directory / "ledger").stat().st_size
+
+
+def wait_for_lines(directory: Path, lines: int) -> float:
+    """Wait until about so many more lines are in the ledger; return the seconds that it took."""
+    begun, before = time.monotonic(), size(directory)
+    while size(directory) < before + lines * LINE_BYTES:
+        assert time.monotonic() - begun < BEGIN_SECONDS_MAX, "the process does not work"
+        time.sleep(0.001)
+    return time.monotonic() - begun
 
 
 async def read_all(directory: Path) -> list[LogRecord]:
@@ -51,13 +57,17 @@ def test_fifty_kills_lose_nothing_double_nothing_and_tear_nothing(tmp_path: Path
     print(f"seed {seed}")
     chance = random.Random(seed)
     (tmp_path / "ledger").touch()
-    begins = seconds_to_begin(tmp_path)
-    for _ in range(KILLS - 1):
+    begins = 0.0
+    for number in range(KILLS):
         process = start(tmp_path)
-        # Some are killed before they begin to work, most while they work, in real time: they have no clock of ours.
-        time.sleep(chance.uniform(0.7, 2.5) * begins)
+        if number % 5 == 4:
+            # Before it begins to work, or not: in real time, because it has no clock of ours.
+            time.sleep(chance.uniform(0, begins))
+        else:
+            begins = wait_for_lines(tmp_path, 1)
+            wait_for_lines(tmp_path, chance.randrange(60))
         kill(process)
-    subprocess.run([sys.executable, str(WORKER), str(tmp_path), "0"], check=True, timeout=120)
+    subprocess.run([sys.executable, str(WORKER), str(tmp_path), "0"], env=ENVIRONMENT, check=True, timeout=300)
     lines = [line.split() for line in (tmp_path / "ledger").read_text().splitlines()]
     acknowledged = {words[1] for words in lines if words[0] == "started"}
     effects = [

@@ -4,48 +4,16 @@ Usage: worker.py DIRECTORY RUNS; with RUNS = 0 it ends when no run is open any m
 """
 
 import asyncio
-import os
 import sys
 from pathlib import Path
 
-from engine import Call, ContextObject, EngineService, Registry, WorkflowBuilder
+from engine import EngineService, WorkflowBuilder
+from tests.support.ledger import Ledger, working
 
-registry = Registry()
 LEDGER = Path(sys.argv[1]) / "ledger"
+SLOW_SECONDS = 0.02
 
-
-def note(*words: object) -> None:
-    """Append a line to the ledger in one write, so that a kill leaves it whole or out."""
-    with LEDGER.open("ab", buffering=0) as ledger:
-        ledger.write((" ".join(map(str, words)) + "\n").encode())
-
-
-def effect(call: Call) -> None:
-    """Leave a trace in the outside world."""
-    run, trace = call.trace_id.rsplit(".", 1)
-    note("effect", run, trace, call.attempt, os.getpid())
-
-
-@registry.node("quick")
-async def quick(context: ContextObject, call: Call) -> None:
-    """Do it at once."""
-    effect(call)
-    context.set(call.node_id, call.attempt)
-
-
-@registry.node("slow")
-async def slow(context: ContextObject, call: Call) -> None:
-    """Take a moment, so that many runs are open when the kill comes."""
-    effect(call)
-    await asyncio.sleep(0.02)
-    context.set(call.node_id, call.attempt)
-
-
-@registry.node("blocking")
-def blocking(context: ContextObject, call: Call) -> None:
-    """Do it in a thread."""
-    effect(call)
-    context.set(call.node_id, call.attempt)
+ledger = Ledger(LEDGER)
 
 
 async def main(directory: Path, runs: int) -> None:
@@ -53,13 +21,13 @@ async def main(directory: Path, runs: int) -> None:
     workflow = WorkflowBuilder("killed", "Killed").start()
     for name, function in (("a", "quick"), ("b", "slow"), ("c", "blocking")):
         workflow = workflow.code(name, function=function)
-    async with EngineService.open(directory / "data", registry) as engine:
+    async with EngineService.open(directory / "data", working(ledger.effect, SLOW_SECONDS)) as engine:
         await engine.publish_workflow(workflow.end().build())
         if not runs:
             for line in LEDGER.read_text().splitlines():
                 kind, run_id, *_ = line.split()
                 if kind == "started":
-                    await engine.wait_for_workflow_run(run_id, timeout=60)
+                    await engine.wait_for_workflow_run(run_id, timeout=240)
             assert engine._executor is not None
             view = engine._executor._partitions[0].view
             assert view is not None
@@ -71,7 +39,7 @@ async def main(directory: Path, runs: int) -> None:
         async def start() -> None:
             run_id = await engine.create_workflow_run("killed")
             await engine.start_workflow_run_and_notify(run_id)
-            note("started", run_id)
+            ledger.note("started", run_id)
 
         for _ in range(runs // 4):
             await asyncio.gather(start(), start(), start(), start())
