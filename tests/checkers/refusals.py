@@ -17,8 +17,10 @@ def nothing_written(artefacts: Artefacts, chains: Chains) -> Iterator[str]:
         return
     asked: dict[tuple[str, str], set[str]] = defaultdict(set)
     for request in artefacts.requests:
+        several = request.outcome == "failed" and request.kind.startswith("create+")
         for what in request.kind.split("+"):
-            asked[what, request.run].add(request.outcome)
+            # What was created may have been started by somebody else before.
+            asked[what, request.run].add("unknown" if several else request.outcome)
     # Others put commands on the log, too.
     engines = {
         field_of(line, "id") for line in artefacts.log if line.topic == "commands" and "ce_source" in line.headers

@@ -118,7 +118,7 @@ def broken() -> dict[str, Artefacts]:
     )
     found["poison.kept"].log.append(Line("commands", 0, 2, 0, "k", b"\xff\xfe", {}))
     refused = found["refusals.nothing_written"]
-    refused.requests[:] = [Request("create+start", RUN, "failed", error="e", text="t")]
+    refused.requests[:] = [Request(each, RUN, "failed", error="e", text="t") for each in ("create", "start")]
     found["refusals.reasons"].requests.append(Request("cancel", RUN, "failed"))
     return found
 
