@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable
+from typing import Final
 
 from engine.core.outline import Outline
 from engine.core.records import COMMIT
@@ -11,11 +12,14 @@ from engine.core.view import Accepted, View
 from engine.errors import ClosedError, RunlineError
 from engine.executor.beginning import begin
 from engine.limits import CREATED_RUNS_KEPT_MAX, FENCE_RETRY_SECONDS_MAX, FENCE_RETRY_SECONDS_MIN
-from engine.log.errors import LogUnreachableError
+from engine.log.errors import LogUnreachableError, OffsetOutOfRangeError, PlaceUnknownError
 from engine.log.port import EVENTS, Log, LogRecord
 from engine.runs.search import Search, Sought
 
 _LOGGER = logging.getLogger("runline.runs")
+
+_PASSING: Final = (LogUnreachableError, PlaceUnknownError, OffsetOutOfRangeError)
+"""What brokers say that are away, or that have just come back and do not know their topics yet."""
 
 
 class _Followed(Sought):
@@ -121,7 +125,7 @@ class Tail:
         while True:
             try:
                 return await self._follow(run_id, new=new)
-            except LogUnreachableError:
+            except _PASSING:
                 # Whatever failed pauses before it tries again, so this is no busy loop.
                 if not patient:
                     raise

@@ -18,7 +18,7 @@ from engine.core.view import Accepted
 from engine.errors import ClosedError, LogError, RunlineError, RunNotFoundError, WaitTimeoutError
 from engine.executor.beginning import begin
 from engine.limits import SEARCH_RECORDS
-from engine.log.errors import LogUnreachableError
+from engine.log.errors import LogUnreachableError, OffsetOutOfRangeError, PlaceUnknownError
 from engine.log.port import EVENTS, LogRecord, Record
 from engine.runs import SharedRuns
 from engine.runs.search import Search, Sought
@@ -231,7 +231,11 @@ async def test_a_wait_outlasts_brokers_that_are_away_and_a_command_is_told() -> 
         (run_id,) = await at.ended(1)
         other = await at.created()
         third = await at.created("gated")
-        at.reading.failures = [LogUnreachableError("no broker answers") for _ in range(3)]
+        at.reading.failures = [
+            PlaceUnknownError("a broker that has just come back knows no topics"),
+            OffsetOutOfRangeError("nor how far they go"),
+            LogUnreachableError("no broker answers"),
+        ]
         assert (await at.client.wait_for_workflow_run(run_id)).run_status is RunStatus.SUCCESS
         assert not at.reading.failures
         await at.executor.start_workflow_run_and_wait(other)
