@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 
 from sqlalchemy import JSON, URL, BigInteger, Column, Engine, Integer, MetaData, Table, create_engine, tuple_
 
@@ -54,6 +55,9 @@ class RunsTable:
             self.traces = Table(traces, metadata, *_trace_columns(), *_shared_columns(contexts=contexts))
         self._made = False
         self._making = threading.Lock()
+        # SQLite has one writer at a time, and lets the others ask again and again until they give up: here they queue.
+        alone = self._engine.dialect.name == "sqlite"
+        self._turn: AbstractContextManager[object] = threading.Lock() if alone else nullcontext()
 
     def create_tables(self) -> None:
         """Make the tables unless they are there; the first change does it as well.
@@ -124,7 +128,7 @@ class RunsTable:
             log_index=delivery.index,
         )
         new, there = insert.excluded, table.c
-        with self._engine.begin() as connection:
+        with self._turn, self._engine.begin() as connection:
             connection.execute(
                 insert.on_conflict_do_update(
                     index_elements=table.primary_key.columns,

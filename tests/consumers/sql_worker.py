@@ -7,6 +7,7 @@ import asyncio
 import os
 import signal
 import sys
+import threading
 from pathlib import Path
 
 from sqlalchemy import create_engine, text
@@ -28,6 +29,7 @@ class Ledger:
         self._positions = SqlPositions("ledger")
         self._positions.create_table(self._engine)
         self._point, self._left = point, count
+        self._turn = threading.Lock()
         with self._engine.begin() as connection:
             connection.execute(text("create table if not exists entries (event_id text, run_id text)"))
 
@@ -42,7 +44,8 @@ class Ledger:
 
     def _enter(self, run_id: str, delivery: Delivery) -> None:
         self._pass("before")
-        with self._engine.begin() as connection:
+        # SQLite has one writer at a time, and a busy one starves the others.
+        with self._turn, self._engine.begin() as connection:
             if self._positions.once(connection, delivery):
                 self._pass("recorded")
                 entry = {"event": delivery.event_id, "run": run_id}
@@ -63,7 +66,9 @@ async def main(location: str, group: Path, url: str, point: str, count: int) -> 
     vars(consumers.host.host)["FOLLOW_SAVE_CHANGES"] = 7
     log = await EmbeddedLog.open_reading(location)
     services: dict[str, Service] = {"ledger": Ledger(url, point, count), "runs": RunsTable(url)}
-    async with ServiceHost(log, services, open_progress(log, "g", group), start=Start.beginning()) as host:
+    progress = open_progress(log, "g", group)
+    # Its calls are not to blame for the ends of its processes, and none is to be parked.
+    async with ServiceHost(log, services, progress, start=Start.beginning(), deaths=100) as host:
         await host.caught_up()
         assert [lag.parked for lag in await host.lag()] == [0] * 4
     await log.close()

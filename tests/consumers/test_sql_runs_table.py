@@ -3,6 +3,7 @@
 import random
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -21,6 +22,8 @@ from tests.consumers.receiving import RUN, TRACE, delivery
 from tests.consumers.test_host import Book, hosting, play
 from tests.simulation.log import SimulatedLog
 from tests.support.workflows import code
+
+THREADS, WRITES = 8, 10
 
 
 @pytest.fixture
@@ -122,6 +125,24 @@ async def test_changes_may_arrive_late_twice_and_in_any_order(tmp_path: Path, en
 
 HOSTILE = "'; drop table runs; --\0\x1b[2J\u202e" + "x" * 4000
 CLEAN = HOSTILE.replace("\0", "\ufffd")
+
+
+def test_threads_that_write_at_the_same_time_are_not_turned_away_by_sqlite(tmp_path: Path) -> None:
+    # Whoever finds another writer is turned away at once.
+    table = RunsTable(f"sqlite:///{tmp_path}/test.db?timeout=0", traces="traces")
+    together = threading.Barrier(THREADS)
+
+    def write(first: int) -> None:
+        together.wait()
+        for number in range(first, first + WRITES):
+            table.run_progress(RUN, delivery(number))
+            table.trace_progress(TRACE, delivery(number))
+
+    with ThreadPoolExecutor(THREADS) as threads:
+        done = [threads.submit(write, WRITES * each) for each in range(THREADS)]
+        for each in done:
+            each.result()
+    table.close()
 
 
 def hostile_run() -> Run:
