@@ -23,7 +23,8 @@ from tests.simulation.log import SimulatedLog
 from tests.support.engines import QuickClock, until
 from tests.support.workflows import END, chain, code, registry
 
-SECONDS = 30
+SECONDS = 60
+RAISED = (ValueError, SystemExit, StopIteration, MemoryError, GeneratorExit, KeyboardInterrupt)
 
 
 class Book:
@@ -259,12 +260,13 @@ async def test_a_retry_that_fails_later_is_parked_at_the_later_change(tmp_path: 
 @pytest.mark.parametrize(
     ("error", "blocking"),
     [
-        *((error, False) for error in (ValueError, SystemExit, asyncio.CancelledError, StopIteration, MemoryError)),
-        *((error, True) for error in (ValueError, SystemExit, StopIteration, GeneratorExit, KeyboardInterrupt)),
+        *((error, False) for error in (*RAISED, asyncio.CancelledError)),
+        *((error, True) for error in RAISED),
     ],
 )
+@pytest.mark.parametrize("own_loops", [False, True])
 async def test_whatever_a_service_raises_harms_no_other(
-    tmp_path: Path, error: type[BaseException], *, blocking: bool
+    tmp_path: Path, error: type[BaseException], *, blocking: bool, own_loops: bool
 ) -> None:
     log = SimulatedLog()
     runs = await play(log, 2)
@@ -285,7 +287,7 @@ async def test_whatever_a_service_raises_harms_no_other(
 
     book = Book()
     services = {"bad": Threaded() if blocking else Awaited(), "book": book}
-    async with hosting(log, tmp_path, services) as host:
+    async with hosting(log, tmp_path, services, own_loops=own_loops) as host:
         await host.caught_up()
     await check_complete(log, book)
     assert {(each.service, each.run_id) for each in read_local(tmp_path)[1]} == {("bad", run) for run in runs}
@@ -320,7 +322,10 @@ async def test_a_service_that_blocks_for_ever_holds_up_only_its_own_run(tmp_path
     release.set()
 
 
-async def test_an_asynchronous_call_is_cancelled_after_the_timeout_and_counts_as_failed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("own_loops", [False, True])
+async def test_an_asynchronous_call_is_cancelled_after_the_timeout_and_counts_as_failed(
+    tmp_path: Path, *, own_loops: bool
+) -> None:
     log = SimulatedLog()
     await play(log, 1)
 
@@ -328,7 +333,7 @@ async def test_an_asynchronous_call_is_cancelled_after_the_timeout_and_counts_as
         async def hear(self, subject: Run | Trace, delivery: Delivery) -> None:  # noqa: ARG002 - it only hangs
             await asyncio.Future[None]()
 
-    async with hosting(log, tmp_path, {"hangs": Hangs()}, timeout=0.01, attempts=2) as host:
+    async with hosting(log, tmp_path, {"hangs": Hangs()}, timeout=0.01, attempts=2, own_loops=own_loops) as host:
         await host.caught_up()
     (parked,) = read_local(tmp_path)[1]
     assert parked.error.startswith("TimeoutError")

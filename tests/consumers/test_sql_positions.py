@@ -18,7 +18,7 @@ from engine.errors import ArgumentError
 from tests.consumers.postgres import Postgres, new_database
 from tests.consumers.receiving import delivery
 
-SECONDS = 20
+SECONDS = 60
 
 
 @pytest.fixture

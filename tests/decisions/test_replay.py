@@ -18,7 +18,7 @@ from tests.support.engines import QuickClock
 from tests.support.logs import new_location
 from tests.support.workflows import END, chain, code, registry
 
-SECONDS = 20
+SECONDS = 60
 BEGIN = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
 

@@ -21,7 +21,7 @@ from tests.simulation.log import SimulatedLog
 from tests.support.engines import QuickClock, until
 from tests.support.workflows import END, chain, code, edit, registry
 
-SECONDS = 5
+SECONDS = 60
 NOT_REGISTERED = "what a node of type 'oracle' did: the type is not registered"
 
 

@@ -24,7 +24,7 @@ from tests.simulation.log import SimulatedLog
 from tests.support.engines import QuickClock, executor_of, until
 from tests.support.workflows import END, chain, code
 
-SECONDS = 2
+SECONDS = 60
 """How long a test waits for what must happen; far longer than it takes."""
 
 

@@ -95,7 +95,7 @@ async def test_an_append_that_fails_is_never_sent_again_blindly_and_the_run_ends
         (run_id,) = await started(service, gate)
         log.fail_next(EVENTS, 1, outcome)  # type: ignore[arg-type]  # one of the two words
         gate.open.set()
-        run = await service.wait_for_workflow_run(run_id, timeout=5)
+        run = await service.wait_for_workflow_run(run_id, timeout=60)
         assert run.run_status is RunStatus.SUCCESS
         assert len(gate.calls) == 1, "the attempt was kept, not run again"
         await until(lambda: kinds(log).count("fence") == 2)
@@ -117,7 +117,7 @@ async def test_an_owner_that_was_replaced_writes_nothing_that_counts_and_the_nex
         for flight in log.in_flight:
             other.land(flight.topic, flight.partition, flight.record)
         other_gate.open.set()
-        run = await second.wait_for_workflow_run(run_id, timeout=5)
+        run = await second.wait_for_workflow_run(run_id, timeout=60)
         assert ContextObject.deserialize(run.output_context).get("done_by", int) == 2
         assert other_gate.calls[0].idempotency_key == gate.calls[0].idempotency_key
         log.abandon()
@@ -133,7 +133,7 @@ async def test_an_owner_fences_again_when_it_reads_a_foreign_fence() -> None:
         )
         await until(lambda: kinds(log).count("fence") == 3)
         gate.open.set()
-        assert (await service.wait_for_workflow_run(run_id, timeout=5)).run_status is RunStatus.SUCCESS
+        assert (await service.wait_for_workflow_run(run_id, timeout=60)).run_status is RunStatus.SUCCESS
         assert len(gate.calls) == 1
 
 
@@ -145,7 +145,7 @@ async def test_a_restart_goes_on_with_every_open_run_under_the_next_attempt() ->
     again.open.set()
     async with engine(log.client(), gated(again)) as service:
         for run_id in runs:
-            run = await service.wait_for_workflow_run(run_id, timeout=5)
+            run = await service.wait_for_workflow_run(run_id, timeout=60)
             assert ContextObject.deserialize(run.output_context).get("done_by", int) == 2
     assert [call.cancelled for call in gate.calls] == [True] * 5
 
@@ -156,7 +156,7 @@ async def test_a_created_run_survives_a_restart_and_starts_later() -> None:
         await service.publish_workflow(chain(END))
         run_id = await service.create_workflow_run("chain")
     async with engine(log.client(), Registry()) as service:
-        run = await service.start_workflow_run_and_wait(run_id, {"x": 1}, timeout=5)
+        run = await service.start_workflow_run_and_wait(run_id, {"x": 1}, timeout=60)
     assert run.output_context == '{"x":1}'
 
 
@@ -187,7 +187,7 @@ async def test_commands_that_cannot_be_read_are_kept_with_a_reason_and_stop_noth
         await service.publish_workflow(chain(END))
         for value in poison:
             log.land(COMMANDS, 0, Record("k", value, {}))
-        run = await service.run_workflow("chain", timeout=5)
+        run = await service.run_workflow("chain", timeout=60)
         assert run.run_status is RunStatus.SUCCESS
         await until(lambda: len(log.partition(REJECTIONS, 0).records) == len(poison))
     rejected = log.partition(REJECTIONS, 0).records
@@ -205,7 +205,7 @@ async def test_a_run_is_started_once_however_many_start_it() -> None:
         results = await asyncio.gather(*calls, return_exceptions=True)
         assert [type(result) for result in results].count(RunNotCreatedError) == 3
         gate.open.set()
-        await service.wait_for_workflow_run(run_id, timeout=5)
+        await service.wait_for_workflow_run(run_id, timeout=60)
         assert len(gate.calls) == 1
         before = len(log.partition(COMMANDS, 0).records)
         with pytest.raises(RunNotCreatedError, match="Success"):
@@ -222,7 +222,7 @@ async def test_a_cancelled_run_tells_its_function_and_ends() -> None:
     async with engine(log, gated(gate)) as service:
         (run_id,) = await started(service, gate)
         await service.cancel_workflow_run(run_id, "enough")
-        run = await service.wait_for_workflow_run(run_id, timeout=5)
+        run = await service.wait_for_workflow_run(run_id, timeout=60)
         assert run.run_status is RunStatus.CANCELLED
         await until(lambda: gate.calls[0].cancelled)
         (start, trace) = await service.get_traces(run_id)
@@ -239,7 +239,7 @@ async def test_a_log_that_cannot_be_written_at_the_start_is_an_error_and_later_i
     async with engine(log, Registry()) as service:
         await service.publish_workflow(chain(END))
         log.fail_next(EVENTS, 6)
-        run = await service.run_workflow("chain", timeout=5)
+        run = await service.run_workflow("chain", timeout=60)
         assert run.run_status is RunStatus.SUCCESS
         assert service.trouble == ""
 
@@ -279,7 +279,7 @@ class TestCheckpoints:
         log.truncate_before(EVENTS, 0, beginning.view.position)
         again = Gate()
         async with engine(log.client(), gated(again)) as service:
-            waits = [asyncio.create_task(service.wait_for_workflow_run(run_id, timeout=5)) for run_id in runs]
+            waits = [asyncio.create_task(service.wait_for_workflow_run(run_id, timeout=60)) for run_id in runs]
             await until(lambda: len(again.calls) == len(runs))
             again.open.set()
             assert {(await wait).run_status for wait in waits} == {RunStatus.SUCCESS}
@@ -342,4 +342,4 @@ async def test_a_late_commit_of_a_zombie_is_skipped_by_every_reader() -> None:
         await until(lambda: len(log.partition(EVENTS, 0).records) > 3)
         assert (await service.get_run(run_id)).run_status is RunStatus.RUNNING
         gate.open.set()
-        assert (await service.wait_for_workflow_run(run_id, timeout=5)).run_status is RunStatus.SUCCESS
+        assert (await service.wait_for_workflow_run(run_id, timeout=60)).run_status is RunStatus.SUCCESS

@@ -16,7 +16,7 @@ from tests.simulation.log import SimulatedLog
 from tests.support.engines import QuickClock, executor_of, until
 from tests.support.workflows import END, chain, code, edit
 
-SECONDS = 5
+SECONDS = 60
 
 
 class Gate:

@@ -28,7 +28,7 @@ async def fill(log: Log, count: int, topic: str = EVENTS, partition: int = 0) ->
 
 async def take(reader: Reader, count: int) -> list[LogRecord]:
     taken: list[LogRecord] = []
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while len(taken) < count:
             batch = await reader.next()
             assert batch, "next must return at least one record"
@@ -329,7 +329,7 @@ async def test_several_readers_at_their_own_pace_all_see_everything_in_order(ope
         log.send(EVENTS, 0, record(number), refused)
         if chance.random() < 0.2:
             await asyncio.sleep(0)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         results = await asyncio.gather(*followers)
     for start, seen in zip(starts, results, strict=True):
         assert numbers(seen) == list(range(start, 1000))

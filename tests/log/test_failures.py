@@ -113,7 +113,7 @@ async def test_a_failed_sync_leaves_the_outcome_to_the_log_and_offsets_without_a
     # Both had reached the store; their writers were told that the outcome is unknown.
     assert await log.append(EVENTS, 0, record(3)) == 3
     assert [one.value for one in await log.read(EVENTS, 0, 0, 9)] == [b"0", b"1", b"2", b"3"]
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         seen += [one.value for one in await following]
         while len(seen) < 4:
             seen += [one.value for one in await reader.next()]
@@ -136,7 +136,7 @@ async def test_what_a_failed_group_left_in_other_partitions_is_shown_when_the_lo
             await log.append(COMMANDS, 0, record(0))
     assert not waiting.done()
     assert await log.append(EVENTS, 0, record(1)) == 0
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         assert [one.value for one in await waiting] == [b"0"]
     assert await log.ends(COMMANDS, 0) == Ends(0, 1)
     await log.close()
@@ -187,7 +187,7 @@ async def test_an_unexpected_error_is_told_and_does_not_stop_the_log(tmp_path: P
     log = await EmbeddedLog.open(tmp_path, clock=lambda: next(times))
     await log.append(EVENTS, 0, record(0))
     for _ in range(2):
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             with pytest.raises(LogError, match="StopIteration"):
                 await log.append(EVENTS, 0, record(1))
     assert len(await log.read(EVENTS, 0, 0, 9)) == 1

@@ -19,7 +19,7 @@ from tests.simulation.log import SimulatedLog
 from tests.support.workflows import END, chain, code, registry
 
 TIME = "2026-01-01T00:00:00.000000Z"
-SECONDS = 20
+SECONDS = 60
 ids = SystemIds(SystemClock())
 
 

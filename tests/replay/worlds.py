@@ -18,7 +18,7 @@ from tests.simulation.log import SimulatedLog
 from tests.support.engines import QuickClock
 from tests.support.workflows import END, chain, code, registry
 
-SECONDS = 20
+SECONDS = 60
 
 
 class BreakingLog(SimulatedLog):

@@ -21,7 +21,7 @@ from tests.simulation.log import SimulatedLog
 from tests.support.engines import QuickClock, until
 from tests.support.workflows import END, chain, code, registry
 
-SECONDS = 20
+SECONDS = 60
 NEVER = "01939d5c-0000-7000-8000-000000000001"
 
 

@@ -121,7 +121,7 @@ async def test_the_refusal_of_an_unknown_format_is_there_for_all_to_see() -> Non
         await engine.publish_workflow(chain(END))
         log.land(COMMANDS, 0, Record(RUN, value, {}))
         await until(lambda: len(log.partition(REJECTIONS, 0).records) == 1)
-        await engine.run_workflow("chain", timeout=10)
+        await engine.run_workflow("chain", timeout=60)
     (rejection,) = log.partition(REJECTIONS, 0).records
     assert (rejection.key, rejection.value) == (RUN, value)
     assert rejection.headers["code"] == "undecodable"
