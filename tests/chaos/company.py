@@ -73,6 +73,12 @@ class Company:
         for role in ("client", "follower", "folder"):
             self.join(role)
 
+    def ask(self) -> None:
+        """Let everybody who is there write down what they do."""
+        for seat in self._seats:
+            if seat.wanted:
+                seat.ask()
+
     async def leave(self, *roles: str) -> None:
         """Let all of these roles leave in order, at once."""
         await asyncio.gather(*(seat.leave() for role in roles for seat in self.of(role)))

@@ -14,10 +14,10 @@ from engine.errors import RunlineError
 from engine.log.kafka import KafkaLocation, KafkaLog
 from engine.log.kafka.topics import apply_topics
 from engine.log.port import EVENTS
-from tests.chaos import faults
 from tests.chaos.brokers import Brokers, Proxy, start
 from tests.chaos.company import Company, names
 from tests.chaos.diary import Diary
+from tests.chaos.faults import Fault, draw
 from tests.chaos.follower import GROUP
 from tests.chaos.harm import Harm
 from tests.chaos.keeping import Nursery
@@ -37,6 +37,12 @@ PATIENCE_SECONDS = 180.0
 """How long each thing that must happen by itself may take on a busy machine."""
 _LOOK_SECONDS = 0.25
 _VIOLATIONS_MAX = 10
+_TELL_SECONDS = 2.0
+"""How long workers get to write down what they do."""
+
+
+class StandstillError(Exception):
+    """Something that must happen by itself has not happened."""
 
 
 class Setting(NamedTuple):
@@ -47,19 +53,21 @@ class Setting(NamedTuple):
         seconds: How long there are faults, at least.
         brokers: One or three.
         directory: Gets all artefacts.
+        only: The kinds of faults, unless the seed draws them.
     """
 
     seed: int
     seconds: float
     brokers: int
     directory: Path
+    only: tuple[Fault, ...] = ()
 
 
 async def play(setting: Setting, diary: Diary, judge: Callable[[KafkaLog], Awaitable[None]]) -> None:
     """Play a round on brokers of its own, and let somebody judge what is left on the log.
 
     Raises:
-        AssertionError: Something that must happen by itself has not happened.
+        StandstillError: Something that must happen by itself has not happened.
     """
     cluster, paths = await asyncio.to_thread(start, setting.brokers, names())
     try:
@@ -114,22 +122,24 @@ class _Course:
         await self._more_ok(OK_AFTER, "requests that are done when all faults are over")
         await self._company.leave("client")
         await self._eventually(self._nothing_outstanding, "the ends of all runs")
-        self._diary.note("all runs have ended", seconds_after_healing=round(time.monotonic() - healed, 1))
+        self._diary.note("all runs have ended")
+        self._diary.healing_seconds = time.monotonic() - healed
         # What executors write of their own accord comes to an end, so that the ends of the log stand still.
         await self._company.leave("executor")
         await self._eventually(self._followed, "followers that have heard everything")
         await self._company.leave("follower", "folder")
 
     async def _do_harm(self) -> None:
-        seed, seconds, done = self._setting.seed, self._setting.seconds, self._ok()
-        await self._harm.carry_out(faults.draw(seed, seconds), seconds)
+        (seed, seconds, _, _, only), done = self._setting, self._ok()
+        await self._harm.carry_out(draw(seed, seconds, only), seconds)
         for more in range(1, _MORE_MAX + 1):
             if self._ok() >= done + OK_DURING:
                 break
             self._diary.note("too little was done, so faults go on", done=self._ok() - done)
-            await self._harm.carry_out(faults.draw(seed + more, _MORE_SECONDS), _MORE_SECONDS)
+            await self._harm.carry_out(draw(seed + more, _MORE_SECONDS, only), _MORE_SECONDS)
         self._diary.note("done under faults", requests=self._ok() - done)
-        assert self._ok() >= done + OK_DURING, f"only {self._ok() - done} requests were done under faults"
+        if self._ok() < done + OK_DURING:
+            raise StandstillError(f"only {self._ok() - done} requests were done under faults")
 
     def _ok(self) -> int:
         return outcomes(self._setting.directory)["ok"]
@@ -162,7 +172,7 @@ class _Course:
         """Wait until nothing is missing any more.
 
         Raises:
-            AssertionError: It takes too long; the text is what was missing last.
+            StandstillError: It takes too long; the text is what was missing last.
         """
         until = time.monotonic() + PATIENCE_SECONDS
         while True:
@@ -172,6 +182,10 @@ class _Course:
                 lacking = str(error)  # brokers that have just come back may not have found each other yet
             if not lacking:
                 return
-            assert time.monotonic() < until, f"expected {what} within {PATIENCE_SECONDS} s: {lacking}"
-            assert len(self._diary.violations) < _VIOLATIONS_MAX, "too many processes end by themselves"
+            if time.monotonic() > until:
+                self._company.ask()
+                await asyncio.sleep(_TELL_SECONDS)
+                raise StandstillError(f"expected {what} within {PATIENCE_SECONDS} s: {lacking}")
+            if len(self._diary.violations) >= _VIOLATIONS_MAX:
+                raise StandstillError("too many processes end by themselves")
             await asyncio.sleep(_LOOK_SECONDS)

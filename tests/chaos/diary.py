@@ -16,6 +16,7 @@ class Diary:
     Attributes:
         counts: How often each thing was done.
         violations: What no process may do.
+        healing_seconds: How long after all faults everything that was asked for was done.
     """
 
     def __init__(self, path: Path) -> None:
@@ -23,6 +24,7 @@ class Diary:
         self._begun = time.monotonic()
         self.counts: Counter[str] = Counter()
         self.violations: list[str] = []
+        self.healing_seconds: float | None = None
 
     @property
     def seconds(self) -> float:

@@ -1,6 +1,7 @@
 """The faults, and the plan of them that a seed draws."""
 
 import random
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -71,20 +72,30 @@ class Act(NamedTuple):
     detail: float
 
 
-def draw(seed: int, seconds: float) -> list[Act]:
-    """Return the plan of a seed: what is to be done, in the order of time."""
+def draw(seed: int, seconds: float, only: Sequence[Fault] = ()) -> list[Act]:
+    """Return the plan of a seed: what is to be done, in the order of time.
+
+    Args:
+        seed: Draws it.
+        seconds: How long it is.
+        only: The kinds of faults; the seed draws them, too, unless they are given.
+    """
     chance = random.Random(seed)
-    kinds = [fault for fault in Fault if chance.random() < _KIND_SHARE]
-    kinds += [chance.choice(family) for family in (FOR_EXECUTORS, FOR_BROKERS) if not set(family) & set(kinds)]
-    others = [fault for fault in Fault if fault not in kinds]
-    kinds += chance.sample(others, max(0, _KINDS_MIN - len(kinds)))
+    kinds = list(only) or _kinds(chance)
     acts: list[Act] = []
     begin = 0.0
     while begin < seconds:
         end = begin + chance.uniform(*_SPAN_SECONDS)
         if chance.random() >= QUIET_SHARE:
-            for fault in chance.sample(kinds, chance.randint(1, _AT_ONCE_MAX)):
+            for fault in chance.sample(kinds, chance.randint(1, min(_AT_ONCE_MAX, len(kinds)))):
                 at = chance.uniform(begin, (begin + end) / 2)
                 acts.append(Act(at, fault, chance.uniform(*_SECONDS[fault]), chance.random(), chance.random()))
         begin = end
     return sorted(act for act in acts if act.at < seconds)
+
+
+def _kinds(chance: random.Random) -> list[Fault]:
+    kinds = [fault for fault in Fault if chance.random() < _KIND_SHARE]
+    kinds += [chance.choice(family) for family in (FOR_EXECUTORS, FOR_BROKERS) if not set(family) & set(kinds)]
+    others = [fault for fault in Fault if fault not in kinds]
+    return kinds + chance.sample(others, max(0, _KINDS_MIN - len(kinds)))

@@ -165,6 +165,11 @@ class Seat:
             self._away = away
             self._worker.send(signal.SIGKILL)
 
+    def ask(self) -> None:
+        """Let the worker write down what it does just now."""
+        if self._worker is not None:
+            self._worker.send(signal.SIGUSR1)
+
     async def stop(self, seconds: float) -> None:
         """Let the worker stand still for a while."""
         worker = self._worker

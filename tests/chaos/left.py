@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -15,6 +16,12 @@ from tests.checkers.commands import unanswered
 from tests.checkers.ends import ends
 from tests.kafka.engines import read_all
 from tests.projections.folding import fold, stored
+
+_MISTAKE = re.compile(
+    r"(Assertion|Attribute|Import|Index|Key|Name|NotImplemented|Recursion|Runtime|Type|UnboundLocal|UnicodeDecode)Error\b"
+    r"|.*was never (retrieved|awaited)|Exception ignored|.*(Resource|Runtime)Warning"
+)
+"""Lines that no fault of somebody else leads to."""
 
 
 def outcomes(directory: Path) -> Counter[str]:
@@ -87,6 +94,16 @@ def figures(artefacts: Artefacts) -> dict[str, int]:
         "deliveries": len(artefacts.deliveries),
         "view rows": sum(len(view.rows) for view in artefacts.views if view.origin == "live"),
     }
+
+
+def mistakes(directory: Path) -> list[str]:
+    """Return what workers said that only a mistake of ours makes them say."""
+    return [
+        f"{path.name}, line {number}: {line}"
+        for path in sorted(directory.glob("*.log"))
+        for number, line in enumerate(path.read_text(errors="replace").splitlines(), 1)
+        if _MISTAKE.match(line)
+    ]
 
 
 def _never_answered(directory: Path) -> list[tuple[str, str]]:

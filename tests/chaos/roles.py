@@ -1,6 +1,7 @@
 """What all workers have in common."""
 
 import asyncio
+import faulthandler
 import logging
 import os
 import signal
@@ -22,13 +23,24 @@ PROPERTIES = {
 }
 
 
+def _say_what_it_does() -> None:
+    """Write down where every task and thread is: what stands still can be told from that."""
+    for task in asyncio.all_tasks():
+        task.print_stack(file=sys.stderr)
+    faulthandler.dump_traceback(sys.stderr)
+
+
 def work(main: Callable[[asyncio.Event], Awaitable[None]]) -> int:
     """Run until SIGTERM has set the event and all is over; return the exit code."""
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format=f"%(asctime)s {os.getpid()} %(name)s %(message)s")
+    logging.basicConfig(
+        level=logging.INFO, stream=sys.stderr, format=f"%(asctime)s {os.getpid()} %(levelname)s %(name)s %(message)s"
+    )
 
     async def run() -> None:
         leaving = asyncio.Event()
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, leaving.set)
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, leaving.set)
+        loop.add_signal_handler(signal.SIGUSR1, _say_what_it_does)
         await main(leaving)
 
     try:

@@ -29,3 +29,8 @@ def test_what_a_plan_does_to_executors_and_brokers_rests_at_times() -> None:
         assert {act.fault for act in plan} & set(FOR_BROKERS)
         beginnings = [0.0, *(act.at for act in plan)]
         assert max(later - sooner for sooner, later in pairwise(beginnings)) > 5.0
+
+
+def test_a_plan_of_some_kinds_has_no_others() -> None:
+    only = (Fault.KILL_BROKER, Fault.CUT_PATH)
+    assert {act.fault for seed in SEEDS for act in draw(seed, SECONDS, only)} == set(only)

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 
 from engine.log.kafka import KafkaLog
 from projections.audit import audit_log
-from tests.chaos.conductor import Setting, play
+from tests.chaos.conductor import Setting, StandstillError, play
 from tests.chaos.diary import Diary
-from tests.chaos.left import collect, figures
+from tests.chaos.left import collect, figures, mistakes, outcomes
 from tests.checkers import check_all
 
 _SHOWN = 20
@@ -21,6 +21,7 @@ class Report:
     Attributes:
         setting: What the round was.
         seconds: How long it took.
+        healing: How many seconds of these, after all faults, it took until all was done; None: for ever.
         done: How often each fault was done.
         requests: How many requests had each outcome.
         figures: What came of it on the log.
@@ -29,6 +30,7 @@ class Report:
 
     setting: Setting
     seconds: float = 0.0
+    healing: float | None = None
     done: Counter[str] = field(default_factory=Counter)
     requests: Counter[str] = field(default_factory=Counter)
     figures: dict[str, int] = field(default_factory=dict)
@@ -39,11 +41,13 @@ class Report:
         setting = self.setting
         asked = ", ".join(f"{self.requests[outcome]} {outcome}" for outcome in ("ok", "failed", "unknown", "waiting"))
         what = f"seed {setting.seed}, {setting.brokers} broker(s), {setting.seconds:g} s of faults"
+        healed = "never done" if self.healing is None else f"all was done {self.healing:.1f} s after the last fault"
         return [
             f"{what}, {self.seconds:.0f} s in all: artefacts in {setting.directory}",
             *(f"  {count:5} x {what}" for what, count in sorted(self.done.items())),
             f"  requests: {asked}",
             "  " + ", ".join(f"{count} {what}" for what, count in self.figures.items()),
+            f"  {healed}",
             f"  violations: {len(self.violations)}",
             *(f"    {text}" for text in self.violations[:_SHOWN]),
         ]
@@ -70,10 +74,11 @@ async def chaos(setting: Setting) -> Report:
 
     try:
         await play(setting, diary, judge)
-    except AssertionError as error:
-        report.violations.append(f"it does not go on by itself: {error}")
-    report.violations += diary.violations
-    report.done, report.seconds = diary.counts, diary.seconds
+    except StandstillError as error:
+        report.violations.append(str(error))
+        report.requests = outcomes(setting.directory)
+    report.violations += [*diary.violations, *mistakes(setting.directory)]
+    report.done, report.seconds, report.healing = diary.counts, diary.seconds, diary.healing_seconds
     diary.note("the verdict", violations=report.violations)
     diary.close()
     return report
