@@ -21,7 +21,7 @@ from tests.interop.programs import check_session, run_program
 from tests.support.logs import new_location
 
 PARTITIONS = 5
-SECONDS = 30
+SECONDS = 90
 RUNS = 20
 """So many runs that not all are on the right partition by chance: 1 in 5 to the power of this many."""
 

@@ -12,7 +12,7 @@ from confluent_kafka import KafkaError, Message, Producer
 from engine.log.kafka import KafkaLocation
 from engine.log.port import LogRecord, Record
 
-_SECONDS = 20
+_SECONDS = 90
 _BYTES_MAX = 900_000_000
 _COPY = 2
 """Tells the library to copy the value."""

@@ -31,7 +31,7 @@ from tests.support.wire import check_records
 from tests.support.workflows import END, chain, code, registry
 
 PARTITIONS = 3
-SECONDS = 30
+SECONDS = 90
 TYPED = {
     "due": {"$type": "datetime", "value": "2026-03-01T09:30:00+01:00"},
     "price": {"$type": "decimal", "value": "17.50"},

@@ -29,7 +29,7 @@ from tests.support.engines import executor_of
 from tests.support.logs import new_location
 from tests.support.workflows import END, chain, code, registry
 
-SECONDS = 20
+SECONDS = 90
 
 
 async def replace(location: KafkaLocation, topic: str, partitions: int = 0) -> None:
