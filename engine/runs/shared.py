@@ -59,7 +59,7 @@ class SharedRuns:
         self._tails: dict[int, Tail] = {}
         self._searches: dict[int, Search] = {}
         self._hearing: asyncio.Task[None] | None = None
-        self._heard: asyncio.Future[None] | None = None
+        self._heard: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._closed = False
 
     async def state(self, run_id: str) -> RunState | None:
@@ -77,11 +77,12 @@ class SharedRuns:
         tail = self._tails.get(partition)
         if tail is None:
             tail = self._tails[partition] = Tail(self._log, partition, self._search(partition), self._waiters.accepted)
-        if self._heard is None:
-            self._heard = asyncio.get_running_loop().create_future()
-            self._hearing = asyncio.create_task(self._hear(self._heard))
-        if not self._heard.done():
-            await asyncio.shield(self._heard)
+        if not patient:
+            # A command may be refused.
+            if self._hearing is None:
+                self._hearing = asyncio.create_task(self._hear())
+            if not self._heard.done():
+                await asyncio.shield(self._heard)
         return await tail.follow(run_id, new=new, patient=patient)
 
     def unfollow(self, run_id: str) -> None:
@@ -96,8 +97,7 @@ class SharedRuns:
         if self._hearing is not None:
             self._hearing.cancel()
             await asyncio.gather(self._hearing, return_exceptions=True)
-        if self._heard is not None and not self._heard.done():
-            _fail(self._heard, ClosedError("the engine was closed."))
+        self._hear_nothing(ClosedError("the engine was closed."))
         for tail in self._tails.values():
             await tail.close()
         for search in self._searches.values():
@@ -118,7 +118,7 @@ class SharedRuns:
             search = self._searches[partition] = Search(self._log, partition)
         return search
 
-    async def _hear(self, heard: asyncio.Future[None]) -> None:
+    async def _hear(self) -> None:
         """Tell the waiters of refusals, from now on."""
         position = -1
         delay = FENCE_RETRY_SECONDS_MIN
@@ -128,8 +128,8 @@ class SharedRuns:
                 if position < 0:
                     position = (await self._log.ends(REJECTIONS, 0)).end
                 reader = self._log.reader(REJECTIONS, 0, position)
-                if not heard.done():
-                    heard.set_result(None)
+                if not self._heard.done():
+                    self._heard.set_result(None)
                 while True:
                     for record in await reader.next():
                         position = record.offset + 1
@@ -138,19 +138,22 @@ class SharedRuns:
                         rejection = Rejection(headers.get("code", ""), headers.get("reason", ""))
                         self._waiters.refused(record.key, headers.get("causationid", ""), rejection)
             except ClosedError as error:
-                if not heard.done():
-                    _fail(heard, error)
+                self._hear_nothing(error)
                 return
             except RunlineError as error:
                 _LOGGER.error("Waiters cannot follow the refusals: %s; reading again", error)  # noqa: TRY400 - the text says it all
+                if not self._heard.done():
+                    self._hear_nothing(error)
+                    self._heard = asyncio.get_running_loop().create_future()
             finally:
                 if reader is not None:
                     reader.close()
             await asyncio.sleep(delay)
             delay = min(2 * delay, FENCE_RETRY_SECONDS_MAX)
 
-
-def _fail(future: asyncio.Future[None], error: RunlineError) -> None:
-    future.set_exception(error)
-    # There may be nobody who waits for it.
-    future.exception()
+    def _hear_nothing(self, error: RunlineError) -> None:
+        """Tell whoever begins to listen."""
+        if not self._heard.done():
+            self._heard.set_exception(error)
+            # There may be nobody who waits for it.
+            self._heard.exception()

@@ -147,6 +147,27 @@ async def test_a_wait_never_outlasts_its_timeout_and_leaves_nothing_behind() -> 
         assert (await client.wait_for_workflow_run(run_id)).run_status is RunStatus.SUCCESS
 
 
+async def test_who_asks_for_something_while_refusals_cannot_be_heard_is_told_and_who_only_waits_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with processes() as (_, _, executor, (client,)):
+        ended = await executor.run_workflow("chain")
+        failures = [LogError("no broker answers")]
+        read = SimulatedLog.ends
+
+        async def ends(log: SimulatedLog, topic: str, partition: int) -> object:
+            if log is client._log and topic == REJECTIONS and failures:
+                raise failures.pop()
+            return await read(log, topic, partition)
+
+        monkeypatch.setattr(SimulatedLog, "ends", ends)
+        assert await client.wait_for_workflow_run(ended.run_id) == ended
+        assert failures, "who only waits asks for no refusals"
+        with pytest.raises(LogError, match="no broker answers"):
+            await client.create_workflow_run("chain")
+        assert (await client.run_workflow("chain")).run_status is RunStatus.SUCCESS
+
+
 async def test_waits_survive_that_the_tail_loses_the_log_and_finds_it_again(monkeypatch: pytest.MonkeyPatch) -> None:
     async with processes() as (_, gate, _, (client,)):
         run_id = await client.create_workflow_run("gated")
