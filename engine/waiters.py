@@ -57,7 +57,7 @@ class Waiter:
         if self._command is None:
             if state.status.terminal or not self._until_end:
                 self.future.set_result(state)
-        elif self._starts and state.status.terminal:
+        elif self._starts and state.status.terminal and state.started is None:
             # It ended before it was started, so a start of it is passed over in silence.
             self.fail(_started_before(state.run_id))
 

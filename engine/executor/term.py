@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from engine import crash_points
 from engine.core.commands import Command, CreateRun, StartRun, decode
@@ -46,9 +46,21 @@ class ReplacedError(Exception):
     """Another fence stands behind ours: this owner's commits no longer count."""
 
 
-_Proposal = tuple[Record | None, Sequence[Input]]
-"""What was sent for a run and not yet read back: the commit, or None for a rejection; and the inputs."""
-_REJECTION: Final[_Proposal] = (None, ())
+class _Proposal(NamedTuple):
+    """What was sent for a run and not yet read back.
+
+    Attributes:
+        sent: The commit, or None for a rejection.
+        inputs: What it decides.
+        recognised: Those of them that ask for what was done before, or is done by this very commit.
+    """
+
+    sent: Record | None
+    inputs: Sequence[Input]
+    recognised: Sequence[Asked]
+
+
+_REJECTION: Final = _Proposal(None, (), ())
 _Decided = tuple[str, RunState | None, Sequence[Input], Decision, str]
 """What is to be sent: the run, its state, the inputs, what they mean for it, and the time."""
 
@@ -153,7 +165,7 @@ class Term:
     def close(self) -> None:
         """Stop reading and deciding; attempts go on, the next term may still hold them."""
         self._events.close()
-        self._settings.traffic.proposals -= sum(record is not None for record, _ in self._pending.values())
+        self._settings.traffic.proposals -= sum(each.sent is not None for each in self._pending.values())
         self._pending.clear()
         self._tasks.cancel()
 
@@ -185,14 +197,14 @@ class Term:
                 self._tasks.spawn(self._checkpointer.write(self._epoch, self._intake))
 
     def _fold(self, record: LogRecord) -> Accepted | None:
-        sent, _ = self._pending.get(record.key, _REJECTION)
-        return self.view.fold(record, sent)
+        return self.view.fold(record, self._pending.get(record.key, _REJECTION).sent)
 
     def _read_back(self, record: LogRecord, accepted: Accepted | None) -> None:
         run_id = record.key
         self._checkpointer.count(record)
-        sent, inputs = self._pending.get(run_id, _REJECTION)
-        if sent is not None and sent.headers["ce_id"] == record.headers.get("ce_id"):
+        proposal = self._pending.get(run_id, _REJECTION)
+        ours = proposal.sent is not None and proposal.sent.headers["ce_id"] == record.headers.get("ce_id")
+        if ours:
             del self._pending[run_id]
             self._settings.traffic.proposals -= 1
             if accepted is None:
@@ -200,10 +212,14 @@ class Term:
                 raise ReplacedError
             self.productive = True
             crash_points.reached(_COMMIT_READ_BACK)
-            self._settle(accepted, inputs)
+            self._settle(accepted, proposal.inputs)
         if accepted is not None:
             self._act(accepted)
             crash_points.reached(_COMMIT_ACTED)
+        if ours:
+            # Only now, and after whoever asked for what this commit did: a second copy of that is recognised, too.
+            for asked in proposal.recognised:
+                self._listener.recognised(asked.command)
         if run_id in self._inbox and run_id not in self._pending:
             self._due[run_id] = None
 
@@ -350,8 +366,9 @@ class Term:
             self._tasks.spawn(self._learn(state))
             return None
         decision = decide(state, inputs, plan, run_id=run_id, time=time, executor=self._executor)
-        for asked in decision.recognised:
-            self._recognise(asked)
+        if not decision.events:
+            for asked in decision.recognised:
+                self._recognise(asked)
         if decision.left:
             self._inbox[run_id] = list(decision.left)
             inputs = inputs[: len(inputs) - len(decision.left)]
@@ -380,7 +397,7 @@ class Term:
         self._log.send(EVENTS, self._number, record, self._tasks.fail, patient=traffic.dense)
         crash_points.reached(_COMMIT_SENT)
         traffic.proposals += 1
-        self._pending[run_id] = (record, inputs)
+        self._pending[run_id] = _Proposal(record, inputs, decision.recognised)
 
     async def _learn(self, state: RunState) -> None:
         """Look for the version of a run that the catalogue did not have."""
@@ -503,4 +520,4 @@ class Term:
             await asyncio.wait((self._draining, self._tasks.broken), return_when=asyncio.FIRST_COMPLETED)
 
     def _awaits_commits(self) -> bool:
-        return any(record is not None for record, _ in self._pending.values())
+        return any(each.sent is not None for each in self._pending.values())

@@ -12,7 +12,7 @@ from engine.context.values import WireObject
 from engine.core.commands import CancelRun, CreateRun, StartRun, encode
 from engine.core.records import Heading, PartHeading, commit_record, commit_value, part_record
 from engine.core.view import View
-from engine.errors import RunEndedError, RunlineError, RunNotCreatedError
+from engine.errors import LogError, RunEndedError, RunlineError, RunNotCreatedError
 from engine.executor import checkpointer
 from engine.executor.beginning import begin
 from engine.limits import RECORD_BYTES_MAX
@@ -683,3 +683,34 @@ async def test_a_progress_service_hears_of_what_was_on_its_way_when_the_engine_c
         await until(lambda: bool(log.in_flight))
         asyncio.get_running_loop().call_later(0.05, log.release)
     assert service.heard == [RunStatus.CREATED, RunStatus.RUNNING, RunStatus.SUCCESS]
+
+
+class Twice(SimulatedLog):
+    """A log that takes two copies of every command, one right behind the other."""
+
+    def send(
+        self,
+        topic: str,
+        partition: int,
+        record: Record,
+        failed: Callable[[LogError], None],
+        *,
+        patient: bool = False,
+    ) -> None:
+        for _ in range(2 if topic == COMMANDS else 1):
+            super().send(topic, partition, record, failed, patient=patient)
+
+
+async def test_whose_command_lands_twice_is_told_what_became_of_it_not_that_it_was_done_before() -> None:
+    log = Twice()
+    async with engine(log) as service:
+        await service.publish_workflow(chain(END))
+        run_id = await service.create_workflow_run("chain")
+        run = await service.start_workflow_run_and_wait(run_id, timeout=SECONDS)
+        assert (run.run_id, run.run_status) == (run_id, RunStatus.SUCCESS)
+    types = [
+        event["type"]
+        for record in log.partition(EVENTS, 0).records
+        for event in orjson.loads(record.value).get("events", [])
+    ]
+    assert (types.count("run.created"), types.count("run.started")) == (1, 1)
