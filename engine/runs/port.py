@@ -25,8 +25,8 @@ class Runs(Protocol):
         Args:
             run_id: The run.
             new: Whether the id was made just now: nothing about it can be on the log yet.
-            patient: Whether nothing is asked of the run: then brokers that are away or coming back are waited for, which
-                otherwise is an error, and refusals are of no interest.
+            patient: Whether nothing is asked of the run: then brokers that are away or coming back are waited for,
+                which otherwise is an error, and refusals are of no interest.
 
         Returns:
             What has become of the run so far, if need be without where it is; None when the log knows no such run.

@@ -227,7 +227,7 @@ async def test_what_is_asked_during_a_pass_waits_for_one_more() -> None:
 
 
 async def test_a_wait_outlasts_brokers_that_are_away_and_a_command_is_told() -> None:
-    async with world() as at:
+    async with world(partitions=1) as at:
         (run_id,) = await at.ended(1)
         other = await at.created()
         third = await at.created("gated")
