@@ -1,7 +1,8 @@
 // Follow the events of Runline, with nothing of Runline: npm's @platformatic/kafka is all that it needs.
 //
-//     node follow.mjs BROKERS PREFIX     print every event that counts, from the first one on
-//     node follow.mjs --vectors FILE     print what this rule makes of the acceptance vectors, as JSON
+//     node follow.mjs BROKERS PREFIX          print every event that counts, from the first one on
+//     node follow.mjs BROKERS PREFIX --now    print those that come, beginning at checkpoints
+//     node follow.mjs --vectors FILE          print what this rule makes of the acceptance vectors, as JSON
 
 import { createHash, randomUUID } from 'node:crypto'
 import { readFileSync } from 'node:fs'
@@ -12,8 +13,10 @@ const TYPES = new Set([
 ])
 const ENDS = new Set(['run.succeeded', 'run.failed', 'run.cancelled'])
 const WINDOW = 3_600_000 // milliseconds
+const BACKWARDS = 64 // records
 
-// A record is { offset, key, headers, value }: offset and headers as texts, key as a text, value as a Buffer.
+// A record is { offset, key, headers, value }: the offset as a number or BigInt, key and headers as texts, the value as
+// a Buffer. A log is a function that gives the records of one partition from an offset on, up to another, in order.
 
 class Partition {
   epoch = null
@@ -106,28 +109,29 @@ function heading(headers) {
 }
 
 // Return where to begin so that everything from a position on is exact: { start, checkpoint, partition }.
-// The records are those of the partition from offset 0 on, in order.
-function begin(records, position) {
+async function begin(log, position, end) {
   const tried = new Set()
-  for (const { headers } of records.filter(({ offset }) => offset < position).reverse()) {
-    const named = headers.checkpoint
-    if (named === 'none') break
-    if (named === undefined || tried.has(named)) continue
-    tried.add(named)
-    const found = load(records, Number(named))
-    if (found && found.start <= position) return found
+  for (let last = position; last > 0; last -= BACKWARDS) {
+    const records = await Array.fromAsync(log(Math.max(0, last - BACKWARDS), last))
+    for (const { headers } of records.reverse()) {
+      const named = headers.checkpoint
+      if (named === 'none') return { start: 0, checkpoint: null, partition: new Partition() }
+      if (!/^\d{1,15}$/.test(named) || tried.has(named)) continue
+      tried.add(named)
+      const found = await load(log, Number(named), end)
+      if (found && found.start <= position) return found
+    }
   }
   return { start: 0, checkpoint: null, partition: new Partition() }
 }
 
-function load(records, first) {
-  const named = records.find(({ offset }) => Number(offset) === first)
+async function load(log, first, end) {
+  const [named] = await Array.fromAsync(log(first, Math.min(first + 1, end)))
   const of = named?.headers.ce_type === 'runline.checkpoint' ? heading(named.headers) : null
   if (!of || of.start > first) return null
   const partition = new Partition()
   const numbers = new Set()
-  for (const { offset, headers, value } of records) {
-    if (offset < of.start) continue
+  for await (const { offset, headers, value } of log(of.start, end)) {
     if (headers.ce_type === 'runline.fence') return null
     const own = headers.ce_type === 'runline.checkpoint' && offset >= first ? heading(headers) : null
     if (own?.epoch !== of.epoch || own.start !== of.start || numbers.has(own.part)) continue
@@ -150,28 +154,61 @@ function partId({ epoch, start, part, parts, commands, clock }, value) {
   return createHash('sha256').update(said.join('')).update(value).digest('hex')
 }
 
-async function follow(brokers, prefix) {
+async function follow(brokers, prefix, now) {
   const { Consumer } = await import('@platformatic/kafka')
-  const partitions = new Map()
+  const topic = `${prefix}.events`
   // A group of its own, so that all partitions are this program's; and brokers that are away are waited for.
   const groupId = `follow-${randomUUID()}`
   const bootstrapBrokers = brokers.split(',')
   const consumer = new Consumer({ clientId: 'follow', groupId, bootstrapBrokers, retries: true })
-  const stream = await consumer.consume({ topics: [`${prefix}.events`], mode: 'earliest', autocommit: false })
-  for await (const { partition: number, offset, key, value, headers: raw } of stream) {
+  const ends = now ? (await consumer.listOffsets({ topics: [topic] })).get(topic).map(Number) : []
+  const begins = []
+  for (const [partition, end] of ends.entries()) begins.push(await begin(reader(consumer, topic, partition), end, end))
+  const partitions = new Map(begins.map(({ partition }, number) => [number, partition]))
+  const offsets = begins.map(({ start }, partition) => ({ topic, partition, offset: BigInt(start) }))
+  const from = now ? { mode: 'manual', offsets } : { mode: 'earliest' }
+  const stream = await consumer.consume({ topics: [topic], ...from, autocommit: false })
+  if (now) console.error(`from now on; read from the offsets ${begins.map(({ start }) => start)}`)
+  for await (const { partition: number, offset, key, value, headers } of stream) {
     if (!partitions.has(number)) partitions.set(number, new Partition())
-    const headers = Object.fromEntries([...raw].map(([name, text]) => [`${name}`, `${text}`]))
-    const record = { offset, key: `${key ?? ''}`, headers, value: value ?? Buffer.alloc(0) }
-    const commit = partitions.get(number).take(record)
-    commit?.events.forEach(({ type }, index) => {
-      console.log(`${commit.run} ${commit.id.slice(0, 12)}.${index} ${type}`)
-    })
+    const commit = partitions.get(number).take(record(offset, key, headers, value))
+    if (commit && offset >= (ends[number] ?? 0)) print(commit)
   }
 }
 
-function tryVectors(file) {
+function print({ run, id, events }) {
+  events.forEach(({ type }, index) => console.log(`${run} ${id.slice(0, 12)}.${index} ${type}`))
+}
+
+function record(offset, key, raw, value) {
+  const headers = Object.fromEntries([...raw].map(([name, text]) => [`${name}`, `${text}`]))
+  return { offset, key: `${key ?? ''}`, headers, value: value ?? Buffer.alloc(0) }
+}
+
+// Return one partition as a log, whose stretches are fetched from its leader without following it.
+function reader(consumer, topic, partition) {
+  return async function* (from, to) {
+    const { id, partitions } = (await consumer.metadata({ topics: [topic] })).topics.get(topic)
+    const place = { partition, currentLeaderEpoch: -1, lastFetchedEpoch: -1, partitionMaxBytes: 1 << 20 }
+    while (from < to) {
+      const topics = [{ topicId: id, partitions: [{ ...place, fetchOffset: BigInt(from) }] }]
+      const fetched = await consumer.fetch({ node: partitions[partition].leader, topics, maxWaitTime: 1000 })
+      const own = fetched.responses.flatMap((each) => each.partitions).find((each) => each.partitionIndex === partition)
+      for (const batch of own?.records ?? []) {
+        const first = Number(batch.firstOffset)
+        for (const { offsetDelta, key, headers, value } of batch.records) {
+          const offset = first + offsetDelta
+          if (offset >= from && offset < to) yield record(offset, key, headers, value)
+        }
+        from = Math.max(from, first + batch.lastOffsetDelta + 1)
+      }
+    }
+  }
+}
+
+async function tryVectors(file) {
   const { vectors } = JSON.parse(readFileSync(file))
-  const results = vectors.map(({ name, records: shown, begins }) => {
+  const results = vectors.map(async ({ name, records: shown, begins }) => {
     const records = shown.map((each) => ({
       ...each,
       key: each.key ?? '',
@@ -183,26 +220,28 @@ function tryVectors(file) {
       epoch,
       heads: Object.fromEntries([...runs].map(([run, { head }]) => [run, head])),
     })
+    const log = (from, to) => records.filter(({ offset }) => offset >= from && offset < to)
+    const began = async ({ position }) => {
+      const { start, checkpoint, partition } = await begin(log, position, Infinity)
+      const { ended, commands, clock } = partition
+      const found = { position, checkpoint, start, ...state(partition), commands, clock }
+      found.ended = Object.fromEntries(ended)
+      return { ...found, accepted: accepted(partition, start).filter((offset) => offset >= position) }
+    }
     const whole = new Partition()
     return {
       name,
       accepted: accepted(whole, 0),
       ...state(whole),
-      begins: begins.map(({ position }) => {
-        const { start, checkpoint, partition } = begin(records, position)
-        const { ended, commands, clock } = partition
-        const found = { position, checkpoint, start, ...state(partition), commands, clock }
-        found.ended = Object.fromEntries(ended)
-        return { ...found, accepted: accepted(partition, start).filter((offset) => offset >= position) }
-      }),
+      begins: await Promise.all(begins.map(began)),
     }
   })
-  console.log(JSON.stringify(results))
+  console.log(JSON.stringify(await Promise.all(results)))
 }
 
-const [first, second] = process.argv.slice(2)
+const [first, second, third] = process.argv.slice(2)
 if (second === undefined) {
-  console.error('Usage: node follow.mjs BROKERS PREFIX, or node follow.mjs --vectors FILE')
+  console.error('Usage: node follow.mjs BROKERS PREFIX [--now], or node follow.mjs --vectors FILE')
   process.exitCode = 2
-} else if (first === '--vectors') tryVectors(second)
-else await follow(first, second)
+} else if (first === '--vectors') await tryVectors(second)
+else await follow(first, second, third === '--now')

@@ -162,8 +162,9 @@ async def test_a_program_prints_every_event_that_counts_and_no_other(
     assert kinds.count("runline.checkpoint") > PARTITIONS, "they were passed over"
 
 
-async def test_java_begins_at_checkpoints_and_prints_what_comes(
-    place: Place, location: KafkaLocation, log: KafkaLog, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("program", [NODE, JAVA], ids=["node", "java"])
+async def test_a_program_begins_at_checkpoints_and_prints_what_comes(
+    program: tuple[str, ...], place: Place, location: KafkaLocation, log: KafkaLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(checkpointer, "CHECKPOINT_BYTES_MIN", 3_000)
     async with EngineService.open(str(location), registry) as engine:
@@ -171,9 +172,9 @@ async def test_java_begins_at_checkpoints_and_prints_what_comes(
         waiting = [await engine.create_workflow_run("example") for _ in range(RUNS)]
     await do_runs(location, 5 * RUNS)
     before = await events_of(log)
-    async with Follower([*JAVA, location.brokers, location.prefix, "--now"], *place) as follower:
+    async with Follower([*program, location.brokers, location.prefix, "--now"], *place) as follower:
         said = await follower.said()
-        offsets = re.findall(r"\d=(\d+)", said.removeprefix("from now on; read from the offsets "))
+        offsets = re.findall(r"(?:\d=)?(\d+)", said.removeprefix("from now on; read from the offsets "))
         assert len(offsets) == PARTITIONS, said
         assert all(int(offset) > 0 for offset in offsets), said
         async with EngineService.open(str(location), registry) as engine:
