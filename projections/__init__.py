@@ -1,5 +1,6 @@
 """Folds of the log that can be queried."""
 
+from engine.stopping import StopReason
 from projections.errors import (
     CursorError,
     ViewsBehindError,
@@ -10,7 +11,7 @@ from projections.errors import (
     ViewsNotReadyError,
 )
 from projections.listing import Page, RunFilter
-from projections.position import Position, StopReason
+from projections.position import Position
 from projections.projection import Commit, Projection, Rows, Stretch
 from projections.projector import VIEWS, Projector
 from projections.runs import RunSummary

@@ -21,11 +21,12 @@ from engine.limits import (
 )
 from engine.log.errors import LogReplacedError
 from engine.log.port import EVENTS, Ends, Log, LogRecord
+from engine.stopping import PartitionStoppedError, StopReason
 from engine.store.errors import StoreError
 from engine.store.port import Store
 from projections.ended import FAMILY as ENDED
 from projections.ended import EndedRuns
-from projections.position import PartitionStoppedError, Position, StopReason, digest, read_position
+from projections.position import Position, digest, read_position
 from projections.projection import Commit, Projection, Rows, Stretch, Turn
 
 _LOGGER = logging.getLogger("runline.projections")
@@ -202,7 +203,10 @@ class PartitionFold:
         self._view = (await self._begin_view(position.offset)).view
         while self._view.position < position.offset:
             count = min(PROJECTION_BATCH_RECORDS, position.offset - self._view.position)
-            for record in await self._log.read(EVENTS, self._partition, self._view.position, count):
+            records = await self._log.read(EVENTS, self._partition, self._view.position, count)
+            if not records:
+                raise LogError(f"expected {self.name} to reach offset {position.offset}, but it ends before that now.")
+            for record in records:
                 self._view.fold(record)
         # All that it knows is in the store: whatever lies below the position was folded.
         self._ended.clear()

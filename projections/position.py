@@ -1,15 +1,14 @@
 """How far a fold has come in one partition, kept in the same write as what it has folded."""
 
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
 from hashlib import sha256
 from typing import Final
 
 import orjson
 
-from engine.errors import RunlineError
 from engine.limits import PARTITIONS_MAX
 from engine.log.port import LogRecord
+from engine.stopping import PartitionStoppedError, StopReason
 from engine.store.errors import StoreDamagedError
 from engine.store.port import Batch, Store
 from projections.keys import SEPARATOR, offset_key
@@ -19,37 +18,6 @@ FAMILY: Final = "positions"
 _MARKS: Final = b"~"
 """Begins the key of a mark. Each write of a partition leaves its mark and takes away that of the one before it, and the
 first mark stays: a store that lacks writes in the middle has others."""
-
-
-class StopReason(StrEnum):
-    """Why a partition is folded no further."""
-
-    TOPIC_RECREATED = "topic_recreated"
-    """The topic is not the one that was folded: it was deleted and made again, or it is another log's."""
-    LOG_TRUNCATED = "log_truncated"
-    """The partition ends before the position: records that were folded are no longer there."""
-    HISTORY_DIFFERS = "history_differs"
-    """The partition holds other records below the position than those that were folded."""
-    PREFIX_LOST = "prefix_lost"
-    """The partition begins behind the position: records that were not folded are gone."""
-    EVENT_FROM_FUTURE = "event_from_future"
-    """A commit holds an event of a newer version of Runline."""
-    PROJECTION_FAILED = "projection_failed"
-    """A projection cannot fold the next records: it has a fault."""
-
-
-class PartitionStoppedError(RunlineError):
-    """A partition cannot be folded further; other partitions can.
-
-    Attributes:
-        reason: Why.
-    """
-
-    code = "partition_stopped"
-
-    def __init__(self, reason: StopReason, message: str, *, hint: str = "") -> None:
-        super().__init__(message, hint=hint)
-        self.reason = reason
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,12 +11,13 @@ from typing import Final, Self
 from engine.errors import ClosedError, RunlineError
 from engine.limits import FENCE_RETRY_SECONDS_MAX, FENCE_RETRY_SECONDS_MIN
 from engine.log.port import EVENTS, WORKFLOWS, Log
+from engine.stopping import StopReason
 from engine.store.errors import StoreDamagedError, StoreError
 from engine.store.rocks import RocksStore
 from projections.errors import ViewsError, ViewsNotReadyError
 from projections.folded_store import ANEW, FoldedStore
 from projections.partition_fold import PartitionFold
-from projections.position import Position, StopReason
+from projections.position import Position
 from projections.projection import Projection
 from projections.runs import Runs
 from projections.traces import Traces

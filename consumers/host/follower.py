@@ -201,7 +201,7 @@ class Follower:
         if not ends.start <= offset <= ends.end:
             truncated = offset > ends.end
             raise PartitionStoppedError(
-                StopReason.LOG_TRUNCATED if truncated else StopReason.POSITION_GONE,
+                StopReason.LOG_TRUNCATED if truncated else StopReason.PREFIX_LOST,
                 f"expected {EVENTS}/{self.partition} to hold offset {offset}, up to which it was followed, but it "
                 f"holds those from {ends.start} to {ends.end}.",
                 hint="Begin anew with --reset." if truncated else "Restore the records, or begin anew with --reset.",
@@ -216,7 +216,7 @@ class Follower:
         except LogDamagedError as error:
             if not (await self._log.ends(EVENTS, self.partition)).start:
                 raise
-            raise PartitionStoppedError(StopReason.POSITION_GONE, error.args[0], hint=error.hint) from error
+            raise PartitionStoppedError(StopReason.PREFIX_LOST, error.args[0], hint=error.hint) from error
 
     async def _follow(self) -> None:
         assert self._view is not None, "reading has begun"

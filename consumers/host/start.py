@@ -61,7 +61,7 @@ class Start:
         offset = self.offsets.get(partition, ends.end)
         if not ends.start <= offset <= ends.end:
             raise PartitionStoppedError(
-                StopReason.POSITION_GONE,
+                StopReason.PREFIX_LOST,
                 f"expected an offset of {EVENTS}/{partition} between {ends.start} and {ends.end} to begin from, but "
                 f"found {offset}.",
                 hint="Begin anew with --reset and another place.",

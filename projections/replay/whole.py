@@ -7,9 +7,10 @@ from threading import Lock
 from engine.log.errors import LogReplacedError
 from engine.log.partitioner import partition_of
 from engine.log.port import EVENTS, WORKFLOWS, Log, LogRecord
+from engine.stopping import PartitionStoppedError
 from projections.partition_fold import PartitionFold
 from projections.position import FAMILY as POSITIONS
-from projections.position import PartitionStoppedError, Position, read_position
+from projections.position import Position, read_position
 from projections.projection import Projection, family_name
 from projections.replay.live import LiveViews
 from projections.replay.row_keys import run_of
