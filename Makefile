@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DEMO_DATA ?= data/demo
 
-.PHONY: help demo test chaos interop check bench schemas clean
+.PHONY: help demo test simulate chaos interop check bench schemas clean
 
 help: ## Show what there is to do
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -35,6 +35,9 @@ test: check ## Run every check and every test
 
 chaos: $(READY) ## Kill, stop and cut off processes and real brokers for 20 minutes, and check every promise
 	$(BIN)/python -m tests.chaos --seconds 200 --minutes 20
+
+simulate: $(READY) ## Simulate 20,000 seeds of the whole engine on a hostile log; fresh ones each time
+	$(BIN)/python -m tests.simulation --seeds 20000 --jobs 2
 
 interop: $(READY) ## Try kcat, Node.js and Java on a log on Kafka; installs them
 	@tests/interop/install.sh $(BIN)/python

@@ -166,8 +166,13 @@ class _Follower:
         self._view = (await begin(self._log, self.partition, before=position)).view
         while self._view.position < position:
             count = min(_FOLD_AT_ONCE, position - self._view.position)
-            for record in await self._log.read(EVENTS, self.partition, self._view.position, count):
+            records = await self._log.read(EVENTS, self.partition, self._view.position, count)
+            if not records:
+                # An unclean election has taken the rest away: go on with what comes there now.
+                break
+            for record in records:
                 self._view.fold(record)
+        self.position = self._view.position
 
     async def reach(self, position: int) -> None:
         """Wait until the service has dealt with everything below this offset."""

@@ -21,7 +21,7 @@ from engine.core.state import OpenTrace, RunState
 from engine.crash_points import CrashPoint
 from engine.errors import ContextError
 from engine.executor.threads import Threads
-from engine.limits import TRACEBACK_CHARACTERS_MAX
+from engine.limits import DRAIN_SECONDS, TRACEBACK_CHARACTERS_MAX
 from engine.nodes.code import FunctionResultError
 from engine.nodes.node_type import Failed
 from engine.registry import Registry
@@ -177,7 +177,11 @@ class Attempts:
         self._queue.clear()
         for attempt in held:
             attempt.stop()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._tasks:
+            _, left = await asyncio.wait(self._tasks, timeout=DRAIN_SECONDS)
+            if left:
+                # Nobody can end a function that catches its cancellation; it must not keep the process from ending.
+                _LOGGER.error("%d functions go on although they were cancelled; left behind", len(left))
         self._threads.close()
 
     # Tasks.

@@ -133,5 +133,8 @@ async def _collect(log: Log, partition: int, heading: PartHeading, first: int, e
                 if len(parts) == heading.parts:
                     # What comes behind the last part, such as a fence, cannot cut it any more.
                     return parts
+        if not records:
+            # An unclean election has taken the rest away.
+            return None
         position = records[-1].offset + 1
     return None

@@ -8,6 +8,7 @@ from typing import Final, TypeVar
 from engine import Run
 from engine.errors import ClosedError, LogError, RunlineError, WaitTimeoutError
 from tests.checkers import Request
+from tests.checkers.artefacts import Outcome
 from tests.simulation.loop import Process, current_process
 
 T = TypeVar("T")
@@ -50,11 +51,11 @@ class History:
         asked = _Asked(current_process(), Request(kind, run, "waiting", timeout=timeout))
         self._asked.append(asked)
         loop = asyncio.get_running_loop()
-        begun = loop.time()
+        begun, pauses = loop.time(), asked.process.pauses
         try:
             answer = await work
         except RunlineError as error:
-            outcome = "unknown" if isinstance(error, _DOUBTFUL) else "failed"
+            outcome: Outcome = "unknown" if isinstance(error, _DOUBTFUL) else "failed"
             asked.request = asked.request._replace(outcome=outcome, error=error.code, text=str(error))
             raise
         except BaseException:
@@ -65,6 +66,9 @@ class History:
             return answer
         finally:
             asked.request = asked.request._replace(seconds=loop.time() - begun)
+            if asked.process.pauses > pauses:
+                # A process that stands still cannot answer in time.
+                asked.request = asked.request._replace(timeout=None)
 
 
 def _answered(request: Request, answer: object) -> Request:

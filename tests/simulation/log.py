@@ -25,12 +25,16 @@ class Partition:
     Attributes:
         start: The first offset still there.
         records: What it holds from `start` on.
+        history: All that it ever held: what retention removed counts for whoever checks.
+        elections: From which offsets on records were lost, in the order in which that happened.
         readers: Who waits for more.
     """
 
     def __init__(self) -> None:
         self.start = 0
         self.records: list[LogRecord] = []
+        self.history: list[LogRecord] = []
+        self.elections: list[int] = []
         self.readers: set[SimulatedReader] = set()
 
     @property
@@ -86,9 +90,7 @@ class SimulatedReader:
         while True:
             if self._closed:
                 raise ClosedError("the reader was closed.")
-            ends = Ends(self._partition.start, self._partition.end)
-            check_offset(*self._place, self._position, ends)
-            if records := self._partition.from_offset(self._position, READ_RECORDS_MAX):
+            if records := self._look():
                 self._position = records[-1].offset + 1
                 return records
             self._waiter = asyncio.get_running_loop().create_future()
@@ -96,6 +98,10 @@ class SimulatedReader:
                 await self._waiter
             finally:
                 self._waiter = None
+
+    def _look(self) -> Sequence[LogRecord]:
+        check_offset(*self._place, self._position, Ends(self._partition.start, self._partition.end))
+        return self._partition.from_offset(self._position, READ_RECORDS_MAX)
 
     def wake(self) -> None:
         """Look again."""
@@ -156,6 +162,11 @@ class SimulatedLog:
         return not self._shared
 
     @property
+    def clock(self) -> Callable[[], float]:
+        """The time that records get, in seconds since 1970 UTC."""
+        return self._clock
+
+    @property
     def trouble(self) -> str:
         """Nothing that lasts."""
         return ""
@@ -163,10 +174,13 @@ class SimulatedLog:
     def client(self) -> "SimulatedLog":
         """Return another client of the same records, as another process has one."""
         other = SimulatedLog(self._count, self._clock, shared=self._shared)
-        other._places = self._places
-        other._topic_ids = self._topic_ids
-        other._reader_count = self._reader_count
+        other._share_with(self)
         return other
+
+    def add_topic(self, topic: str) -> None:
+        """Give the log and its clients another topic of one partition."""
+        self._places[topic, 0] = Partition()
+        self._topic_ids[topic] = next(_NUMBERS)
 
     def partition(self, topic: str, partition: int) -> Partition:
         """Return the records of a partition, for checkers; raises PlaceUnknownError."""
@@ -269,6 +283,11 @@ class SimulatedLog:
         self._held = False
         self._schedule()
 
+    def heal(self) -> None:
+        """Let everything succeed and land from now on."""
+        self._failures.clear()
+        self.release()
+
     @property
     def in_flight(self) -> Sequence[Flight]:
         """The records that have not landed yet."""
@@ -277,10 +296,11 @@ class SimulatedLog:
     def land(self, topic: str, partition: int, record: Record) -> int:
         """Put a record of somebody else into the log at once, ahead of all that is in flight; return its offset."""
         found = self.partition(topic, partition)
-        offset = found.end
-        found.records.append(LogRecord(offset, int(self._clock() * 1000), *record))
+        landed = LogRecord(found.end, int(self._clock() * 1000), *record)
+        found.records.append(landed)
+        found.history.append(landed)
         found.wake()
-        return offset
+        return landed.offset
 
     def truncate_before(self, topic: str, partition: int, offset: int) -> None:
         """Remove the records before `offset`, as retention does."""
@@ -295,6 +315,8 @@ class SimulatedLog:
         found = self.partition(topic, partition)
         check_offset(topic, partition, offset, Ends(found.start, found.end))
         del found.records[offset - found.start :]
+        del found.history[offset:]
+        found.elections.append(offset)
         found.wake()
 
     def recreate(self, topic: str) -> None:
@@ -304,6 +326,7 @@ class SimulatedLog:
             found = self.partition(topic, number)
             found.start = 0
             found.records.clear()
+            found.history.clear()
             found.wake()
 
     def abandon(self) -> None:
@@ -315,6 +338,11 @@ class SimulatedLog:
     def forget(self, reader: SimulatedReader) -> None:
         """Drop a reader that was closed."""
         self._readers.pop(reader, None)
+
+    def _share_with(self, log: "SimulatedLog") -> None:
+        self._places = log._places
+        self._topic_ids = log._topic_ids
+        self._reader_count = log._reader_count
 
     def _check_open(self) -> None:
         if self._closed:

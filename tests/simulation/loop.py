@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from contextvars import Context, ContextVar, copy_context
-from inspect import CORO_CLOSED, getcoroutinestate
+from inspect import CORO_CLOSED, CORO_SUSPENDED, getcoroutinestate, iscoroutine
 from random import Random
 from typing import Final, TypeVar, cast
 
@@ -23,6 +23,8 @@ T = TypeVar("T")
 
 LOOK_SECONDS: Final = 0.002
 """Simulated seconds that those who look again and again wait in between."""
+TURNS_MAX: Final = 1_000_000
+"""Callbacks of one simulation: many times as many as any needs."""
 _TASKS_MAX: Final = 512
 """Tasks of a process that are remembered before those that are done are forgotten."""
 _CLOSINGS_MAX: Final = 100
@@ -36,7 +38,7 @@ class ProcessKilled(BaseException):
 
 
 class StillnessError(Exception):
-    """Nothing will ever happen any more, but the simulation is not over."""
+    """The simulation does not get to its end: nothing will ever happen any more, or the same again and again."""
 
 
 class Process:
@@ -46,12 +48,14 @@ class Process:
         name: How it is called.
         paused: Whether none of its code runs now.
         dead: Whether none of its code will ever run.
+        pauses: How often it was paused.
     """
 
     def __init__(self, loop: "SimulatedLoop", name: str) -> None:
         self.name = name
         self.paused = False
         self.dead = False
+        self.pauses = 0
         self.ready: deque[asyncio.Handle] = deque()
         self.tasks: dict[asyncio.Task[object], None] = {}
         self._loop = loop
@@ -73,6 +77,7 @@ class Process:
     def pause(self) -> None:
         """Let none of its code run until `wake`; its timers become due meanwhile."""
         self.paused = True
+        self.pauses += 1
         self._loop.withdraw(self)
 
     def wake(self) -> None:
@@ -90,9 +95,9 @@ class Process:
 _CURRENT: ContextVar[Process] = ContextVar("process")
 
 
-def current_process() -> Process:
-    """Return the process whose code runs now."""
-    return _CURRENT.get()
+def current_process(otherwise: Process | None = None) -> Process:
+    """Return the process whose code runs now, or another one where none is known."""
+    return _CURRENT.get() if otherwise is None else _CURRENT.get(otherwise)
 
 
 class SimulatedLoop(asyncio.BaseEventLoop):
@@ -105,12 +110,14 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         world: The process that is none: brokers, networks, and whoever conducts.
         mistakes: Errors that nobody handled.
         turns: How many callbacks were called.
+        turns_max: How many may be.
     """
 
     def __init__(self, random: Random) -> None:
         super().__init__()
         self.set_debug(False)
         self.turns = 0
+        self.turns_max = TURNS_MAX
         self.mistakes: list[str] = []
         self._draw = random.random
         self._turn_seconds = random.choice((0.000_01, 0.000_1, 0.001))
@@ -180,7 +187,9 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         def call() -> None:
             try:
                 settle, outcome = future.set_result, function(*args)
-            except Exception as error:  # noqa: BLE001 - whoever awaits it hears of it
+            except ProcessKilled:
+                raise
+            except BaseException as error:  # noqa: BLE001 - whoever awaits it hears of it
                 settle, outcome = future.set_exception, error  # type: ignore[assignment]  # one of two pairs
             self.call_later(self._draw() * 0.01, lambda: future.done() or settle(outcome))
 
@@ -217,6 +226,8 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         process.tasks[task] = None
 
     def _run_once(self) -> None:
+        if self.turns > self.turns_max:
+            raise StillnessError(f"more than {self.turns_max} callbacks: this does not end")
         self._pass_time()
         process = self._next_process()
         handle = self._next_handle(process)
@@ -312,8 +323,12 @@ def _is_step(handle: asyncio.Handle) -> bool:
 
 
 def _close(work: Coroutine[object, object, object]) -> None:
+    """Close a coroutine, what it waits for first: what an outer one lets go of unfinished would complain later."""
     for _ in range(_CLOSINGS_MAX):
         if getcoroutinestate(work) == CORO_CLOSED:
             return
+        inner = work
+        while iscoroutine(waiting := inner.cr_await) and getcoroutinestate(waiting) == CORO_SUSPENDED:  # type: ignore[attr-defined]  # of the language's own coroutines
+            inner = waiting
         with suppress(BaseException):
-            work.close()
+            inner.close()

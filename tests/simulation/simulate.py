@@ -1,16 +1,24 @@
 """One seed, from its beginning to its report."""
 
 import hashlib
+import traceback
+from collections import Counter
+from random import Random
 from typing import NamedTuple
 
 import pytest
 
-from engine.log.partitioner import partition_of
+from engine.core.records import COMMIT, FENCE, read_part
+from engine.crash_points import CrashPoint
 from engine.log.place import partitions_of
 from engine.log.port import EVENTS, TOPICS
-from tests.checkers import check_runs
+from tests.checkers import check_all
+from tests.simulation.artefacts import artefacts_of
 from tests.simulation.checks import check_beginnings, check_commands, check_progress, check_results
-from tests.simulation.loop import in_simulation
+from tests.simulation.crashes import crash
+from tests.simulation.diary import Diary, Entry, keep, keep_storm
+from tests.simulation.loop import StillnessError, in_simulation
+from tests.simulation.shapes import random_definitions
 from tests.simulation.storm import Storm
 from tests.simulation.weather import begin_world, calm, everything_ends
 from tests.simulation.world import World
@@ -23,37 +31,88 @@ class Report(NamedTuple):
         seed: The seed.
         violations: What went wrong.
         digest: SHA-256 of everything that was left: all records, effects, results and the count of turns.
+        figures: How often what happened.
+        entries: What happened, if it was written down.
     """
 
     seed: int
     violations: list[str]
     digest: str
+    figures: Counter[str]
+    entries: list[Entry]
 
 
-def simulate(seed: int) -> Report:
-    """Run a seed."""
+def simulate(seed: int, *, written: bool = False, point: CrashPoint | None = None) -> Report:
+    """Run a seed.
+
+    Args:
+        seed: The seed.
+        written: Whether to write down what happens.
+        point: A crash point at which processes die, in place of those that the seed draws.
+    """
+    diary = Diary(written=written)
     with pytest.MonkeyPatch.context() as monkeypatch:
-        return in_simulation(seed, lambda: _simulate(seed, monkeypatch))
+        try:
+            return in_simulation(seed, lambda: _simulate(seed, monkeypatch, diary, point))
+        except StillnessError as error:
+            return Report(seed, [str(error)], "", diary.figures, diary.entries)
 
 
-async def _simulate(seed: int, monkeypatch: pytest.MonkeyPatch) -> Report:
+async def _simulate(seed: int, monkeypatch: pytest.MonkeyPatch, diary: Diary, point: CrashPoint | None) -> Report:
+    keep(diary, monkeypatch)
     world = await begin_world(seed, monkeypatch)
-    storm = Storm(world)
+    try:
+        violations = await _weather(world, diary, monkeypatch, point)
+    except Exception:  # noqa: BLE001 - whatever it is, it is what the simulation looks for
+        violations = [traceback.format_exc()]
+    diary.figures.update(figures_of(world))
+    return Report(seed, violations, digest_of(world), diary.figures, diary.entries)
+
+
+async def _weather(world: World, diary: Diary, monkeypatch: pytest.MonkeyPatch, point: CrashPoint | None) -> list[str]:
+    storm = Storm(world, hostile=True)
+    keep_storm(diary, storm)
+    for shape in random_definitions(Random(f"shapes {world.random.random()}"), world.random.choice((0, 2, 5))):
+        await world.hosts[0].service.publish_workflow(shape)
+        storm.workflows.append(shape.id)
+    diary.note(f"a storm of {', '.join(sorted(storm.names)) or 'no faults'}")
+    crashes = crash(world, diary, monkeypatch, point)
     await storm.rage(world.random.choice((20, 60, 120)))
+    crashes.stop()
+    diary.note("the storm is over")
     survivor = await calm(world)
     violations = [*world.mistakes, *await everything_ends(world, storm)]
     if not violations:
         violations += survivor.leftovers() + check_progress(world, survivor)
     await survivor.close()
+    return violations + await check_all_of(world)
+
+
+async def check_all_of(world: World) -> list[str]:
+    """Return what is wrong with what a world left."""
+    violations = list(map(str, check_all(await artefacts_of(world))))
     for partition in range(world.log.partitions):
-        records = world.log.partition(EVENTS, partition).records
-        mine = [run for run in world.acknowledged if partition_of(run, world.log.partitions) == partition]
-        effects = [e for e in world.ledger.effects if partition_of(e.run, world.log.partitions) == partition]
-        violations += check_runs(records, mine, effects)
         violations += await check_beginnings(world, partition)
         violations += check_commands(world, partition)
-    violations += check_results(world) + world.loop.mistakes
-    return Report(seed, violations, digest_of(world))
+    return violations + check_results(world) + world.loop.mistakes
+
+
+def figures_of(world: World) -> Counter[str]:
+    """Return how much happened in a world."""
+    figures: Counter[str] = Counter()
+    for partition in range(world.log.partitions):
+        records = world.log.partition(EVENTS, partition).history
+        accepted = world.accepted(partition)[1]
+        parts = [read_part(record.headers) for record in records]
+        figures["runs"] += sum(commit.before is None for commit in accepted)
+        figures["commits accepted"] += len(accepted)
+        figures["commits skipped"] += sum(r.headers.get("ce_type") == COMMIT for r in records) - len(accepted)
+        figures["takeovers"] += sum(record.headers.get("ce_type") == FENCE for record in records)
+        figures["checkpoints"] += sum(part is not None and part.part == part.parts - 1 for part in parts)
+    figures["effects"] = len(world.ledger.effects)
+    figures["processes"] = len(world.hosts)
+    figures["turns"] = world.loop.turns
+    return figures
 
 
 def digest_of(world: World) -> str:
@@ -61,7 +120,7 @@ def digest_of(world: World) -> str:
     hashed = hashlib.sha256()
     for topic in TOPICS:
         for number in range(partitions_of(topic, world.log.partitions)):
-            for record in world.log.partition(topic, number).records:
+            for record in world.log.partition(topic, number).history:
                 hashed.update(repr((topic, number, record)).encode())
     for left in (world.ledger.effects, world.results, world.acknowledged, world.loop.turns, world.loop.time()):
         hashed.update(repr(left).encode())

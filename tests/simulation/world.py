@@ -3,18 +3,24 @@
 import asyncio
 from collections.abc import Callable, Coroutine
 from random import Random
+from typing import NamedTuple
 
 from engine import EngineService, Run, Trace
 from engine.core.commands import CancelRun, encode
 from engine.core.state import RunState
 from engine.core.view import Accepted, View
 from engine.errors import RunlineError
-from engine.log.port import EVENTS
+from engine.log.port import EVENTS, PARKED
 from engine.run import run_of
+from tests.simulation.group import Coordinator
+from tests.simulation.history import History
+from tests.simulation.kafka import SimulatedKafka
+from tests.simulation.ledger import Ledger
 from tests.simulation.log import SimulatedLog
 from tests.simulation.loop import Process, SimulatedLoop, until
+from tests.simulation.network import Network
 from tests.simulation.ports import SimulatedClock, SimulatedIds
-from tests.simulation.workflows import Ledger
+from tests.simulation.program import Program
 
 TURN_SECONDS = 0.002
 """Simulated seconds of a turn, where a seed does not draw others."""
@@ -37,24 +43,19 @@ class Hearing:
         self.heard.append(trace)
 
 
-class Host:
-    """A process with an engine in it, until it is closed or dies.
+class Host(Program):
+    """A process with an engine in it.
 
     Attributes:
-        log: Its own client of the log.
         service: Its engine.
-        process: What its code runs in.
-        ready: Whether the engine is open.
         hearing: Its progress service.
         executes: Whether it executes runs; otherwise it only starts them, follows them and waits.
     """
 
     def __init__(self, world: "World", name: str, *, executes: bool) -> None:
-        self.name = name
+        super().__init__(world, name)
         self.executes = executes
-        self.log = world.log.client()
         self.hearing = Hearing()
-        self.ready = False
         self.service = EngineService.open(
             self.log,
             world.ledger.registry(name),
@@ -65,43 +66,11 @@ class Host:
             nodes_running_max=world.random.choice((1, 3, 64)),
             nodes_running_per_workflow_max=world.random.choice((None, None, 1)),
         )
-        self._stop = asyncio.Event()
-        self.process = world.loop.process(name)
-        self._life = self.process.spawn(self._live())
 
-    async def _live(self) -> None:
-        try:
-            async with self.service:
-                self.ready = True
-                await self._stop.wait()
-                self.ready = False
-        except RunlineError:
-            # The log failed while the engine opened, or died before it closed.
-            self.ready = False
-
-    @property
-    def gone(self) -> bool:
-        """Whether the process has ended."""
-        return self.process.dead or self._life.done()
-
-    async def opened(self) -> None:
-        """Wait until the engine is open; raises what keeps it from that."""
-        await until(lambda: self.ready or self.gone)
-        if not self.ready:
-            self._life.result()
-            raise AssertionError(f"{self.name} ended before it was open")
-
-    async def close(self) -> None:
-        """End in good order."""
-        self.log.release()
-        self._stop.set()
-        await until(lambda: self.gone)
-
-    def die(self) -> None:
-        """End at once: what is on its way never arrives, and no line of its code runs any more."""
-        self.ready = False
-        self.log.abandon()
-        self.process.kill()
+    async def work(self) -> None:
+        """Keep the engine open."""
+        async with self.service:
+            await self.until_told()
 
     def leftovers(self) -> list[str]:
         """Return what an engine with nothing to do still holds."""
@@ -116,14 +85,27 @@ class Host:
         return [f"{self.name} holds {count} {what}" for what, count in (found | {"dead tasks": dead}).items() if count]
 
 
+class _Folded(NamedTuple):
+    """What a partition comes to, as far as it was looked at; elections begin it anew."""
+
+    view: View
+    accepted: list[Accepted]
+    elections: int
+
+
 class World:
     """Engines, callers and what goes wrong.
 
     Attributes:
+        history: What callers asked, and what they were told.
         acknowledged: Runs whose creation somebody was told of.
         results: What waiting callers were given.
         mistakes: What no caller may ever see.
-        shared: Whether the log is one that many processes share, as Kafka is.
+        shared: Whether the log is on Kafka, which many processes share, or one for one process.
+        network: What becomes of what processes send to Kafka.
+        coordinator: Its groups.
+        broker_ahead: How many seconds the clocks of its brokers are ahead of others.
+        truncated: Topics and partitions whose end an unclean election took away.
         loop: What everything runs in.
         turn_seconds: Simulated seconds of a turn.
     """
@@ -136,27 +118,45 @@ class World:
         self.clock = SimulatedClock(loop)
         self.shared = self.random.random() < 0.5
         self.turn_seconds = self.random.choice((0.000_2, TURN_SECONDS, 0.02))
-        self.log = SimulatedLog(self.random.choice((1, 1, 2)), self.clock.seconds, shared=self.shared)
+        self.broker_ahead = 0.0
+        count = self.random.choice((1, 2, 3) if self.shared else (1, 1, 2))
+        self.log = SimulatedLog(count, lambda: self.clock.seconds() + self.broker_ahead, shared=self.shared)
+        self.log.add_topic(PARKED)
+        self.network = Network(self.random)
+        self.coordinator = Coordinator(count, self.random)
         self.ids = SimulatedIds(self.random, self.clock)
         self.ledger = Ledger(self.random)
         self.hosts: list[Host] = []
+        self.history = History()
         self.acknowledged: list[str] = []
         self.results: list[Run] = []
         self.mistakes: list[str] = []
+        self.truncated: set[str] = set()
         self._calls: dict[asyncio.Task[None], Process] = {}
+        self._folded: dict[int, _Folded] = {}
         self._born = 0
 
     @property
     def ready(self) -> list[Host]:
         """The processes whose engine is open."""
-        return [host for host in self.hosts if host.ready]
+        return [host for host in self.hosts if host.ready and host.lives]
 
     def begin_host(self, *, executes: bool = True) -> Host:
         """Start another process."""
         self._born += 1
         host = Host(self, f"process {self._born}", executes=executes)
+        host.begin()
         self.hosts.append(host)
         return host
+
+    def client(self, process: Process) -> SimulatedLog:
+        """Return the log as a process has it."""
+        return SimulatedKafka(self.log, self.network, self.coordinator, process) if self.shared else self.log.client()
+
+    @property
+    def programs(self) -> list[Program]:
+        """All processes that have not ended."""
+        return [program for program in self.hosts if not program.gone]
 
     def call(self, host: Host, wish: Callable[[Host], Coroutine[None, None, None]]) -> None:
         """Let somebody call an engine, in its process.
@@ -181,6 +181,12 @@ class World:
         self._calls = {call: process for call, process in self._calls.items() if not (call.done() or process.dead)}
         return len(self._calls)
 
+    @property
+    def waiting(self) -> int:
+        """How many callers wait in processes that have not ended."""
+        ended = {host.process for host in self.hosts if host.gone}
+        return sum(not call.done() for call, process in self._calls.items() if process not in ended)
+
     async def give_up(self) -> None:
         """Let all callers give up, as a timeout does."""
         for call, process in self._calls.items():
@@ -191,11 +197,25 @@ class World:
         """Let others go on."""
         await asyncio.sleep(count * self.turn_seconds)
 
+    def later(self, seconds: float, function: Callable[[], object]) -> None:
+        """Let something happen to the world."""
+        self.loop.call_later(seconds, function, context=self.loop.world.context())
+
+    def decided(self, partition: int) -> list[int]:
+        """Return below which commands everything is decided, by those who say that they own the partition."""
+        executors = [host.service._executor for host in self.hosts if not host.gone]
+        return [owner.decided().get(partition, 0) for owner in executors if owner is not None]
+
     def accepted(self, partition: int) -> tuple[View, list[Accepted]]:
         """Return a partition folded from its beginning, and its accepted commits."""
-        view = View()
-        found = [view.fold(record) for record in self.log.partition(EVENTS, partition).records]
-        return view, [accepted for accepted in found if accepted is not None]
+        found = self.log.partition(EVENTS, partition)
+        known = self._folded.get(partition)
+        if known is None or known.elections != len(found.elections):
+            known = self._folded[partition] = _Folded(View(), [], len(found.elections))
+        for record in found.history[known.view.position :]:
+            if (accepted := known.view.fold(record)) is not None:
+                known.accepted.append(accepted)
+        return known.view, known.accepted
 
     def open_runs(self) -> dict[str, RunState]:
         """Return all runs that have not ended."""
