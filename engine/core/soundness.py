@@ -42,12 +42,17 @@ def failed_by(error: BaseException) -> Failed:
 
 
 def text(message: str) -> str:
-    """Return a text that JSON can carry, cut to the limit."""
+    """Return a text that JSON can carry, within the limit; given such a text, the same one."""
     if not isinstance(message, str):
         raise TypeError(f"expected a text, but found {type(message).__name__}")
-    if len(message) > ERROR_MESSAGE_CHARACTERS_MAX:
-        message = f"{message[:ERROR_MESSAGE_CHARACTERS_MAX]}... (cut from {len(message)} characters)"
-    return message if message.isascii() else message.encode("utf-8", "backslashreplace").decode()
+    if len(message) <= ERROR_MESSAGE_CHARACTERS_MAX and message.isascii():
+        return message
+    # What JSON cannot carry gets longer when it is spelled out, so it is done before the text is cut.
+    kept = message[: ERROR_MESSAGE_CHARACTERS_MAX + 1].encode("utf-8", "backslashreplace").decode()
+    if len(kept) <= ERROR_MESSAGE_CHARACTERS_MAX:
+        return kept
+    cut = f"... (cut from {len(message)} characters)"
+    return kept[: ERROR_MESSAGE_CHARACTERS_MAX - len(cut)] + cut
 
 
 def _sound_done(step: Done) -> Done:
