@@ -144,6 +144,8 @@ KAFKA_GATHER_MS: Final = 1.0
 """Milliseconds that a patient record waits for others to go with it."""
 KAFKA_READ_SECONDS_MAX: Final = 30.0
 """How long reading a stretch of a partition may go on without a record before the brokers count as unreachable."""
+KAFKA_STANDSTILL_SECONDS: Final = 15.0
+"""How long a client may leave a reader without records that are there before a new client takes its place."""
 KAFKA_ANSWER_SECONDS_MAX: Final = 15.0
 """How long a question to the brokers (topics, ends of partitions) may take."""
 KAFKA_SESSION_SECONDS: Final = 6.0
@@ -247,6 +249,10 @@ FOLLOW_NOTED_CALLS_MAX: Final = 256
 """Calls in a partition that are under way at once while calls are written down before they are made."""
 FOLLOW_SUSPECT_SECONDS: Final = 10.0
 """How long a call in which a process ended before keeps the others of this kind waiting."""
+FOLLOW_WATCH_SECONDS: Final = 1.0
+"""How often a host looks whether its event loop goes on."""
+FOLLOW_BLOCKED_SECONDS: Final = 2.0
+"""How long it may stand still before the host says whose call blocks it."""
 FOLLOW_DRAIN_SECONDS: Final = 2.0
 """How long letting go of a partition waits for the calls under way."""
 FOLLOW_PARKED_MAX: Final = 1_000

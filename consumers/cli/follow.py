@@ -27,7 +27,7 @@ from engine.cli.logs import configure_logs
 from engine.cli.moments import parse_moment
 from engine.cli.output import Output
 from engine.cli.reading import open_reading
-from engine.limits import FOLLOW_ATTEMPTS, FOLLOW_CONCURRENT, FOLLOW_LINE_SECONDS
+from engine.limits import FOLLOW_ATTEMPTS, FOLLOW_CONCURRENT, FOLLOW_DEATHS, FOLLOW_LINE_SECONDS
 from engine.log.errors import LogUnreachableError
 from engine.log.port import EVENTS
 from engine.settings import Settings
@@ -94,6 +94,19 @@ class FollowOptions(GroupOptions):
         Literal["hold", "go-on"],
         Parameter(name="--after-parking", help="Whether later changes of a run wait behind a parked one"),
     ] = "hold"
+    deaths: Annotated[
+        int,
+        Parameter(name="--deaths", validator=Number(gte=1), help="Ends of the process in a call before it is parked"),
+    ] = FOLLOW_DEATHS
+    own_loops: Annotated[
+        bool,
+        Parameter(
+            name="--own-loops",
+            negative="",
+            show_default=False,
+            help="Give each asynchronous service an event loop of its own: one that blocks it stops no other",
+        ),
+    ] = False
     adopt: Annotated[
         bool,
         Parameter(
@@ -151,6 +164,8 @@ async def _follow(
                     timeout=options.timeout,
                     attempts=options.attempts,
                     hold=options.after_parking == "hold",
+                    deaths=options.deaths,
+                    own_loops=options.own_loops,
                     adopt=options.adopt,
                 )
                 async with host:
@@ -191,8 +206,10 @@ def _lines(lags: Sequence[Lag]) -> list[str]:
         behind, waiting, parked = (
             sum(numbers) for numbers in zip(*((g.behind, g.open, g.parked) for g in own), strict=True)
         )
+        blocked = sum(lag.blocked for lag in own)
         stopped = sum(bool(lag.trouble) for lag in own)
         trouble = f", {stopped} of {len(own)} partitions in trouble" if stopped else ""
+        trouble += f", blocked its event loop for {blocked:.1f} s" if blocked else ""
         lines.append(f"{name} is {behind} records behind, {waiting} changes open, {parked} parked{trouble}")
     return lines
 

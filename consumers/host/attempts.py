@@ -114,9 +114,8 @@ class Attempts:
     async def _try(self, subject: Run | Trace, delivery: Delivery) -> str | None:
         try:
             await self.service.call(subject, delivery)
-        except (Exception, SystemExit, asyncio.CancelledError) as error:
-            task = asyncio.current_task()
-            if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
+        except BaseException as error:  # whatever it is, it must end neither the loop nor the run's deliveries
+            if _is_the_hosts(error):
                 raise
             _LOGGER.debug("Progress service %s failed", self.service.name, exc_info=True)
             return f"{type(error).__name__}: {error}"[:FOLLOW_ERROR_CHARACTERS_MAX]
@@ -125,3 +124,12 @@ class Attempts:
     async def record(self, work: Callable[[A], Awaitable[R]], argument: A) -> R:
         """Do something with the log or the store; while that cannot be done, try again: nothing may be left out."""
         return await persist(f"Progress service {self.service.name}", self._clock, lambda: work(argument))
+
+
+def _is_the_hosts(error: BaseException) -> bool:
+    """Return whether a call was ended from outside: it was cancelled, or its loop is gone."""
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:
+        return True
+    return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0

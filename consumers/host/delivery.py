@@ -5,9 +5,12 @@ import inspect
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol, TypeVar
+from functools import partial
+from typing import Protocol, TypeVar, cast
 
 from consumers.host.errors import ServiceInvalidError
+from consumers.host.loops import Awaiting
+from consumers.host.watchdog import Called
 from engine.executor.threads import Threads
 from engine.progress import ProgressService
 from engine.run import Run, Trace
@@ -68,21 +71,19 @@ class HostedService:
         name: What its progress is recorded under.
         service: The user's.
         threads: For methods that block.
+        awaiting: For asynchronous ones.
         concurrent: Calls at once, all for different runs.
-        timeout: Seconds after which an asynchronous call is cancelled, or None; a thread cannot be stopped.
 
     Raises:
         ServiceInvalidError: It is no progress service.
     """
 
-    def __init__(
-        self, name: str, service: Service, threads: Threads, *, concurrent: int, timeout: float | None
-    ) -> None:
+    def __init__(self, name: str, service: Service, threads: Threads, awaiting: Awaiting, *, concurrent: int) -> None:
         self.name = name
         self.slots = asyncio.Semaphore(concurrent)
         check_service(name, service)
-        self._run_progress: _Hearing[Run] = _hearing(service.run_progress, threads, timeout)
-        self._trace_progress: _Hearing[Trace] = _hearing(service.trace_progress, threads, timeout)
+        self._run_progress: _Hearing[Run] = _hearing(name, service.run_progress, threads, awaiting)
+        self._trace_progress: _Hearing[Trace] = _hearing(name, service.trace_progress, threads, awaiting)
 
     async def call(self, subject: Run | Trace, delivery: Delivery) -> None:
         """Call the service, once; raises whatever it raises."""
@@ -120,19 +121,28 @@ def _fits(function: Callable[..., object], arguments: int) -> bool:
     return True
 
 
+def is_asynchronous(service: object) -> bool:
+    """Return whether a method of a service is written with `async def`."""
+    return any(inspect.iscoroutinefunction(getattr(service, method, None)) for method in METHODS)
+
+
 def _hearing(
-    function: Callable[..., object], threads: Threads, timeout: float | None
-) -> Callable[[object, Delivery], Awaitable[None]]:
+    name: str, function: Callable[..., object], threads: Threads, awaiting: Awaiting
+) -> Callable[[Run | Trace, Delivery], Awaitable[None]]:
     """Return a service's method as one to await that takes the delivery, whether or not the method wants it."""
     alone = _fits(function, 1)
     awaited = inspect.iscoroutinefunction(function)
+    making = cast("Callable[..., Awaitable[object]]", function)
 
-    async def hear(subject: object, delivery: Delivery) -> None:
+    async def hear(subject: Run | Trace, delivery: Delivery) -> None:
         arguments = (subject,) if alone else (subject, delivery)
-        result = function(*arguments) if awaited else await threads(_guarded, function, arguments)
+        called = Called(name, delivery.partition, subject.run_id, delivery.event_id)
+        if awaited:
+            await awaiting(partial(making, *arguments), called)
+            return
+        result = await threads(_guarded, function, arguments)
         if inspect.isawaitable(result):
-            async with asyncio.timeout(timeout):
-                await result
+            await awaiting(lambda: result, called)
 
     return hear
 

@@ -9,15 +9,17 @@ from typing import Self
 
 from consumers.host.attempts import Attempts, Retry
 from consumers.host.care import Turn
-from consumers.host.delivery import HostedService, Service, check_service
+from consumers.host.delivery import HostedService, Service, check_service, is_asynchronous
 from consumers.host.errors import GroupDiffersError
 from consumers.host.follower import Follower
 from consumers.host.lag import Lag
 from consumers.host.local import check_name
+from consumers.host.loops import HostLoop, OwnLoop
 from consumers.host.share import Share, Terms
 from consumers.host.start import Start
 from consumers.host.store import ProgressStore
 from consumers.host.wanted import Wanted
+from consumers.host.watchdog import Watchdog
 from engine.errors import ArgumentError, RunlineError
 from engine.executor.threads import Threads
 from engine.limits import (
@@ -57,6 +59,8 @@ class ServiceHost:
         retry_seconds: The delay before the second call; it doubles each time.
         hold: Whether later changes of a run wait behind a parked one, so that the service sees the run in order.
         deaths: Ends of a process in one call, all of them seen, before the change is parked.
+        own_loops: Whether each asynchronous service has an event loop and a thread of its own, so that one that blocks
+            its loop stops no other.
         adopt: Whether to go on in a group that has other services, too, which then nobody may be calling.
         clock: Waits between calls that failed.
 
@@ -79,6 +83,7 @@ class ServiceHost:
         retry_seconds: float = FOLLOW_RETRY_SECONDS_MIN,
         hold: bool = True,
         deaths: int = FOLLOW_DEATHS,
+        own_loops: bool = False,
         adopt: bool = False,
         clock: Clock | None = None,
     ) -> None:
@@ -86,8 +91,13 @@ class ServiceHost:
         self._log = log
         self._store = store
         self._threads = Threads(asyncio.get_running_loop())
+        self._watchdog = Watchdog(asyncio.get_running_loop(), "the whole host")
+        here = HostLoop(self._watchdog, timeout)
+        self._loops = {
+            name: OwnLoop(name, timeout) for name, each in services.items() if own_loops and is_asynchronous(each)
+        }
         hosted = [
-            HostedService(name, service, self._threads, concurrent=concurrent, timeout=timeout)
+            HostedService(name, service, self._threads, self._loops.get(name, here), concurrent=concurrent)
             for name, service in services.items()
         ]
         retry = Retry(attempts, retry_seconds, hold)
@@ -131,6 +141,9 @@ class ServiceHost:
             RunlineError: The group cannot be joined.
         """
         await self._store.join(self, self._terms.names)
+        self._watchdog.start()
+        for loop in self._loops.values():
+            loop.start()
         work = (self._save_now_and_then, self._hear_requests, self._hear_others)
         self._work = [asyncio.create_task(each()) for each in work]
 
@@ -148,6 +161,8 @@ class ServiceHost:
             self._failed.cancel()
             await self._store.leave()
             self._threads.close()
+            self._watchdog.stop()
+            await asyncio.gather(*(loop.close() for loop in self._loops.values()))
 
     async def failure(self) -> None:
         """Wait until the host cannot go on, which may be never.
@@ -178,8 +193,13 @@ class ServiceHost:
         found: list[Lag] = []
         for number, share in sorted(self._shares.items()):
             end = (await self._log.ends(EVENTS, number)).end
-            found += [follower.lag(end) for follower in share.followers]
+            found += [self._blocked(follower.lag(end)) for follower in share.followers]
         return found
+
+    def _blocked(self, lag: Lag) -> Lag:
+        own = self._loops.get(lag.service)
+        watchdog = self._watchdog if own is None else own.watchdog
+        return lag._replace(blocked=watchdog.blocked.get((lag.service, lag.partition), 0.0))
 
     # What the group says.
 

@@ -14,6 +14,7 @@ class Lag(NamedTuple):
         open: Changes that wait for the service or are under way.
         parked: Changes that wait for people.
         trouble: What keeps the service from going on in this partition, or an empty text.
+        blocked: For how many seconds calls that never waited kept the event loop from going on.
     """
 
     service: str
@@ -23,6 +24,7 @@ class Lag(NamedTuple):
     open: int
     parked: int
     trouble: str
+    blocked: float = 0.0
 
     @property
     def behind(self) -> int:
