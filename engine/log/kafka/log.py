@@ -17,11 +17,14 @@ from engine.log.kafka.member import KafkaMember
 from engine.log.kafka.properties import CLIENT_LOGGER, FETCHER, FOLLOWER, MEMBER, PRODUCER, merged, refused
 from engine.log.kafka.reader import KafkaReader
 from engine.log.kafka.sender import Sender
+from engine.log.kafka.standstill import Standstill
 from engine.log.kafka.topics import require_topics
 from engine.log.place import partitions_of, place_unknown
 from engine.log.port import COMMANDS, EVENTS, PARKED, TOPICS, Ends, LogRecord, Mark, Owner, Record
 
 _LOGGER = logging.getLogger("runline.kafka")
+
+_AGAIN = "Read on from the same place."
 
 
 class KafkaLog:
@@ -42,6 +45,8 @@ class KafkaLog:
         self._lanes: list[Lane] = []
         self._readers: dict[KafkaReader, Lane] = {}
         self._members: list[KafkaMember] = []
+        self._standstill = Standstill(lambda: list(self._readers), self._fetchers.read, self._replace)
+        self._watching: asyncio.Task[None] | None = None
 
     @classmethod
     async def open(cls, location: KafkaLocation, properties: Mapping[str, str] | None = None) -> "KafkaLog":
@@ -165,6 +170,8 @@ class KafkaLog:
     def reader(self, topic: str, partition: int, offset: int) -> KafkaReader:
         """Return a reader that starts at `offset` and goes on with what is appended."""
         name = self._name(topic, partition)
+        if self._watching is None:
+            self._watching = asyncio.create_task(self._standstill.watch())
         lane = next((lane for lane in self._lanes if not lane.has(name, partition)), None)
         if lane is None:
             lane = Lane(merged(FOLLOWER, self._location.brokers, self._given), self._notice, self._well)
@@ -225,6 +232,8 @@ class KafkaLog:
         if self._closed:
             return
         self._closed = True
+        if self._watching is not None:
+            self._watching.cancel()
         for member in self._members:
             await member.leave()
         for reader in list(self._readers):
@@ -238,6 +247,19 @@ class KafkaLog:
         for lane in self._lanes:
             lane.join()
         self._fetchers.close()
+
+    def _replace(self, reader: KafkaReader) -> None:
+        """Let the readers of a client that stands still fail: whoever reads on at their places gets a new client."""
+        lane = self._readers.get(reader)
+        if lane not in self._lanes:
+            return  # closed meanwhile, or given up with another reader
+        where = f"{reader.topic}/{reader.partition} at offset {reader.offset}"
+        _LOGGER.error("The client that reads %s stands still although more is there; a new one takes its place", where)
+        self._lanes.remove(lane)
+        # It is not joined: a client in such a state may take for ever to close, on a thread that ends with the process.
+        lane.stop()
+        for each in [each for each, its in self._readers.items() if its is lane]:
+            each.fail(LogError(f"expected to go on reading {where}, but the client stands still.", hint=_AGAIN))
 
     def _forget(self, reader: KafkaReader) -> None:
         self._readers.pop(reader).remove(reader)

@@ -41,6 +41,11 @@ class KafkaReader:
         self._waiter: asyncio.Future[None] | None = None
         self._closed = False
 
+    @property
+    def waiting(self) -> bool:
+        """Whether somebody waits for records, and none have come."""
+        return self._waiter is not None and not self._batches and not self._closed
+
     async def next(self) -> Sequence[LogRecord]:
         """Return the next records, at least one; wait until there are any.
 
