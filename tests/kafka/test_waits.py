@@ -12,6 +12,7 @@ from engine.log.port import EVENTS
 from tests.kafka.engines import client, eventually, ids
 from tests.kafka.waiting import (
     ECHO,
+    PATIENCE_SECONDS,
     Executors,
     Producer,
     check_on_the_log,
@@ -56,7 +57,7 @@ async def test_twenty_thousand_wait_in_one_process_for_runs_that_another_one_exe
             assert len(engine._waiters) == len(calls) == ENDED + CHANGED + CREATED
             producer.start(changed)
             runs: list[Run] = await asyncio.gather(*(calls[run_id] for run_id in (*ended, *changed)))
-            await eventually(lambda: sought(engine) == 0, "no run is sought any more")
+            await eventually(lambda: sought(engine) == 0, "no run is sought any more", PATIENCE_SECONDS)
             assert len(engine._waiters) == CREATED
             assert not any(calls[run_id].done() for run_id in created)
             producer.start(created)
@@ -89,7 +90,7 @@ async def some_give_up(engine: EngineService, ended: Sequence[str], created: Seq
     timed_out = [wait(engine, run_id, timeout=0) for run_id in (*ended, *created)]
     late = [wait(engine, run_id, timeout=0.05) for run_id in created]
     unknown = [wait(engine, ids.run_id()) for _ in range(FEW)]
-    await eventually(lambda: sought(engine) > 0, "a pass under way")
+    await eventually(lambda: sought(engine) > 0, "a pass under way", PATIENCE_SECONDS)
     for call in cancelled:
         call.cancel()
     found = [await asyncio.gather(*each, return_exceptions=True) for each in (timed_out, late, unknown)]
@@ -123,7 +124,7 @@ async def test_callers_who_give_up_while_their_runs_are_looked_for_leave_nothing
             await on_the_log(log, created)
             tasks, before, readers = asyncio.all_tasks(), futures(), len(counted(engine)._readers)
             producer.check(await some_give_up(engine, ended, created))
-            await eventually(lambda: asyncio.all_tasks() == tasks, "no task is left")
+            await eventually(lambda: asyncio.all_tasks() == tasks, "no task is left", PATIENCE_SECONDS)
             nothing_is_left(engine)
             assert len(counted(engine)._readers) == readers
             # Up to here this task was woken by those that it has just waited for.

@@ -12,16 +12,25 @@ from engine.broker import Cluster
 from engine.broker.jvm import JvmCluster
 from engine.errors import WaitTimeoutError
 from engine.log.kafka import KafkaLog
-from tests.kafka.engines import SECONDS, client, eventually
-from tests.kafka.waiting import ASK, Executors, Producer, check_on_the_log, nothing_is_left, on_the_log, wait, waiting
+from tests.kafka.engines import client, eventually
+from tests.kafka.waiting import (
+    ASK,
+    PATIENCE_SECONDS,
+    Executors,
+    Producer,
+    check_on_the_log,
+    nothing_is_left,
+    on_the_log,
+    wait,
+    waiting,
+)
 from tests.support.logs import new_location
 
 PARTITIONS = 2
-ASKED, CREATED = 1_000, 500
+ASKED, CREATED = 800, 400
 """Runs that are under way when something dies, and runs that are started afterwards; all are waited for before."""
 SOME = 50
 """So many waits are over when it does."""
-PATIENCE = 4 * SECONDS
 HASTE_SECONDS = 0.5
 
 
@@ -47,11 +56,11 @@ async def test_waits_outlast_a_broker_that_is_killed_and_comes_back(mortal: Clus
         created, asked = producer.create("ask", CREATED), producer.run("ask", ASKED)
         await on_the_log(log, [*created, *asked])
         async with waiting(location) as engine:
-            calls = [wait(engine, run_id, PATIENCE) for run_id in (*asked, *created)]
-            await eventually(lambda: over(calls) >= SOME, "waits that are over")
+            calls = [wait(engine, run_id) for run_id in (*asked, *created)]
+            await eventually(lambda: over(calls) >= SOME, "waits that are over", PATIENCE_SECONDS)
             await asyncio.to_thread(mortal.kill, node)
             print(f"{over(calls)} of {len(calls)} waits were over when the broker died")
-            late = [wait(engine, run_id, PATIENCE) for run_id in (*asked, *created)]
+            late = [wait(engine, run_id) for run_id in (*asked, *created)]
             hasty = [wait(engine, run_id, HASTE_SECONDS) for run_id in created]
             found = await asyncio.gather(*hasty, return_exceptions=True)
             assert {type(each) for each in found} == {WaitTimeoutError}
@@ -76,9 +85,9 @@ async def test_waits_outlast_an_executor_that_is_replaced(broker: str, how: sign
         created, asked = producer.create("ask", CREATED), producer.run("ask", ASKED)
         await on_the_log(log, [*created, *asked])
         async with waiting(location) as engine, waiting(location) as other:
-            calls = [wait(engine, run_id, PATIENCE) for run_id in (*asked, *created)]
-            others = [wait(other, run_id, PATIENCE) for run_id in (*asked, *created)]
-            await eventually(lambda: over(calls) >= SOME, "waits that are over")
+            calls = [wait(engine, run_id) for run_id in (*asked, *created)]
+            others = [wait(other, run_id) for run_id in (*asked, *created)]
+            await eventually(lambda: over(calls) >= SOME, "waits that are over", PATIENCE_SECONDS)
             os.kill(replaced.pid, how)
             print(f"{over(calls)} of {len(calls)} waits were over when the executor stopped")
             executors.start()

@@ -21,12 +21,14 @@ from engine.log.partitioner import partition_of
 from engine.log.port import COMMANDS, EVENTS, LogRecord, Reader
 from engine.runs import SharedRuns
 from tests.checkers.rule import chains, terminal_of
-from tests.kafka.engines import QUICK, SECONDS, ids, read_all
+from tests.kafka.engines import QUICK, ids, read_all
 from tests.support.workflows import END, chain, code
 
 ROOT = Path(__file__).parents[2]
 ECHO = chain(END, workflow_id="echo")
 """A run of it ends as it begins."""
+PATIENCE_SECONDS = 300
+"""Nothing here takes so long, however busy the machine is: what does hangs."""
 ASK = chain(code("a", "answer"), END, workflow_id="ask")
 
 
@@ -141,7 +143,7 @@ async def on_the_log(log: KafkaLog, run_ids: Iterable[str]) -> None:
     missing: list[set[str]] = [set() for _ in range(log.partitions)]
     for run_id in run_ids:
         missing[partition_of(run_id, log.partitions)].add(run_id)
-    async with asyncio.timeout(2 * SECONDS):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         for partition, left in enumerate(missing):
             reader: Reader = log.reader(EVENTS, partition, 0)
             while left:
@@ -170,7 +172,7 @@ async def waiting(location: KafkaLocation, properties: Mapping[str, str] = QUICK
     await log.close()
 
 
-def wait(engine: EngineService, run_id: str, timeout: float | None = 2 * SECONDS) -> asyncio.Task[Run]:
+def wait(engine: EngineService, run_id: str, timeout: float | None = PATIENCE_SECONDS) -> asyncio.Task[Run]:
     """Begin to wait."""
     return asyncio.create_task(engine.wait_for_workflow_run(run_id, timeout))
 
