@@ -3,14 +3,18 @@
 import importlib
 import importlib.util
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
+from typing import Final, Literal
 
 from engine.errors import ApplicationError
 from engine.registry import Registry
 from engine.workflow.names import suggest
 
-_FORM = "Write it as module:attribute, such as shop.flows:registry, or as a file, such as examples/app.py:registry."
+Kind = Literal["application", "service"]
+_FORM: Final = "Write it as module:attribute, such as shop.flows:{0}, or as a file, such as examples/app.py:{0}."
+_EXAMPLES: Final[Mapping[Kind, str]] = {"application": "registry", "service": "Mail"}
 
 
 def load_application(name: str) -> Registry:
@@ -33,11 +37,12 @@ def load_application(name: str) -> Registry:
     return found
 
 
-def load_attribute(name: str, what: str = "Registry") -> object:
+def load_attribute(name: str, kind: Kind = "application", what: str = "Registry") -> object:
     """Return what the name stands for; its module is imported.
 
     Args:
         name: As `load_application` takes it.
+        kind: What it names, for people.
         what: What is expected there, for people.
 
     Raises:
@@ -45,40 +50,40 @@ def load_attribute(name: str, what: str = "Registry") -> object:
     """
     place, colon, attribute = name.rpartition(":")
     if not colon or not place or not attribute:
-        raise ApplicationError(f"Expected an application as module:attribute, found {name!r}.", hint=_FORM)
-    module = _from_file(place) if place.endswith(".py") else _from_module(place)
+        raise ApplicationError(f"Expected the {kind} as module:attribute, found {name!r}.", hint=_form(kind))
+    module = _from_file(place, kind) if place.endswith(".py") else _from_module(place, kind)
     found: object = module
     for part in attribute.split("."):
         if not hasattr(found, part):
             near = suggest(part, [known for known in vars(module) if not known.startswith("_")])
             raise ApplicationError(
-                f"The application {place} has no attribute '{attribute}'{near}",
+                f"The {kind} {place} has no attribute '{attribute}'{near}",
                 hint=f"Name the variable that holds the {what}.",
             )
         found = getattr(found, part)
     return found
 
 
-def _from_module(name: str) -> ModuleType:
+def _from_module(name: str, kind: Kind) -> ModuleType:
     directory = _make_importable(Path.cwd())
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
         if error.name is not None and (name == error.name or name.startswith(f"{error.name}.")):
             raise ApplicationError(
-                f"There is no module '{error.name}' for the application {name!r}.",
-                hint=f"It is searched for among the installed packages, then in {directory}. {_FORM}",
+                f"There is no module '{error.name}' for the {kind} {name!r}.",
+                hint=f"It is searched for among the installed packages, then in {directory}. {_form(kind)}",
             ) from error
-        raise _failed(name, error) from error
+        raise _failed(name, kind, error) from error
     except Exception as error:
         # Whatever the application's own code raises while it is imported.
-        raise _failed(name, error) from error
+        raise _failed(name, kind, error) from error
 
 
-def _from_file(path: str) -> ModuleType:
+def _from_file(path: str, kind: Kind) -> ModuleType:
     file = Path(path).resolve()
     if not file.is_file():
-        raise ApplicationError(f"There is no file {file} for the application.", hint=_FORM)
+        raise ApplicationError(f"There is no file {file} for the {kind}.", hint=_form(kind))
     # The same file is the same application: its functions are registered once.
     name = f"runline_application_{file}".replace(".", "_")
     if name in sys.modules:
@@ -93,7 +98,7 @@ def _from_file(path: str) -> ModuleType:
         spec.loader.exec_module(module)
     except Exception as error:
         del sys.modules[name]
-        raise _failed(path, error) from error
+        raise _failed(path, kind, error) from error
     return module
 
 
@@ -104,6 +109,10 @@ def _make_importable(directory: Path) -> str:
     return str(directory)
 
 
+def _form(kind: Kind) -> str:
+    return _FORM.format(_EXAMPLES[kind])
+
+
 def _place(error: Exception) -> str:
     """Return the file and line where an error came up, the innermost."""
     trace = error.__traceback__
@@ -112,8 +121,8 @@ def _place(error: Exception) -> str:
     return "an unknown place" if trace is None else f"{trace.tb_frame.f_code.co_filename}, line {trace.tb_lineno}"
 
 
-def _failed(name: str, error: Exception) -> ApplicationError:
+def _failed(name: str, kind: Kind, error: Exception) -> ApplicationError:
     return ApplicationError(
-        f"Importing the application {name} failed: {type(error).__name__}: {error}",
+        f"Importing the {kind} {name} failed: {type(error).__name__}: {error}",
         hint=f"It was raised at {_place(error)}.",
     )

@@ -6,7 +6,7 @@ from consumers.host.delivery import Service, check_service
 from consumers.host.errors import ServiceInvalidError
 from consumers.host.host import check_services
 from engine.application import load_attribute
-from engine.errors import ArgumentError
+from engine.errors import ApplicationError, ArgumentError
 
 
 def load_services(texts: Sequence[str]) -> dict[str, Service]:
@@ -17,8 +17,8 @@ def load_services(texts: Sequence[str]) -> dict[str, Service]:
             without arguments.
 
     Raises:
-        ApplicationError: There is no such module, file or attribute, or importing it fails.
-        ServiceInvalidError: What is there is no service, or cannot be made.
+        ServiceInvalidError: There is no such module, file or attribute, importing it fails, or what is there is no
+            service or cannot be made.
         ArgumentError: Two services have one name, or a name is not what a name must be.
     """
     found: dict[str, Service] = {}
@@ -36,7 +36,10 @@ def load_services(texts: Sequence[str]) -> dict[str, Service]:
 
 
 def _load(name: str, place: str) -> tuple[str, Service]:
-    attribute = load_attribute(place, "service, or its class")
+    try:
+        attribute = load_attribute(place, "service", "service, or its class")
+    except ApplicationError as error:
+        raise ServiceInvalidError(error.args[0], hint=error.hint) from error
     name = name or place.rpartition(":")[2].rpartition(".")[2]
     if isinstance(attribute, type):
         try:

@@ -116,7 +116,9 @@ def test_parked_changes_are_listed_shown_and_delivered_again_by_a_running_host(
     ("arguments", "code", "words"),
     [
         (["follow"], 2, "Expected a service to call"),
-        (["follow", "--service", "services.py"], 3, "Expected an application as module:attribute"),
+        (["follow", "--service", "services.py"], 3, "error[service_invalid]: Expected the service as module:attribute"),
+        (["follow", "--service", "nowhere:Tells"], 3, "There is no module 'nowhere' for the service 'nowhere'"),
+        (["follow", "--service", "nowhere.py:Tells"], 3, "such as examples/app.py:Mail"),
         (["follow", "--service", "services.py:Tell"], 3, "did you mean 'Tells'"),
         (["follow", "--service", "services.py:Half"], 3, "a method trace_progress"),
         (["follow", "--service", "services.py:Asks"], 3, "to be made without arguments"),
