@@ -10,16 +10,17 @@ from typing import Final
 
 from consumers.host.attempts import Attempts, Failed
 from consumers.host.care import Care
-from consumers.host.errors import PartitionStoppedError, StopReason
+from consumers.host.errors import PartitionStoppedError
 from consumers.host.item import Item, items_of
 from consumers.host.lag import Lag
 from consumers.host.parked import Parked
 from consumers.host.partial import PartialView
 from consumers.host.progress import Place, Progress
 from consumers.host.refold import fold_before
+from consumers.host.standing import check_known, check_standing, fold_standing, too_many_parked
 from consumers.host.track import Track
 from consumers.host.wanted import Wanted
-from engine.errors import ClosedError, LogDamagedError, LogError
+from engine.errors import ClosedError, LogError
 from engine.limits import (
     FENCE_RETRY_SECONDS_MAX,
     FENCE_RETRY_SECONDS_MIN,
@@ -189,34 +190,11 @@ class Follower:
 
     async def _begin(self) -> None:
         """Make sure that the partition is the one that was followed, and fold up to where reading stands."""
-        topic_id = await self._log.topic_id(EVENTS)
-        if topic_id != self._topic_id:
-            raise PartitionStoppedError(
-                StopReason.TOPIC_RECREATED,
-                f"expected the topic {EVENTS} with the identity {self._topic_id}, which was followed, but found "
-                f"{topic_id}: it was made again, or the progress is that of another log.",
-                hint="Begin anew with --reset.",
-            )
-        ends, offset = await self._log.ends(EVENTS, self.partition), self.track.read[0]
-        if not ends.start <= offset <= ends.end:
-            truncated = offset > ends.end
-            raise PartitionStoppedError(
-                StopReason.LOG_TRUNCATED if truncated else StopReason.PREFIX_LOST,
-                f"expected {EVENTS}/{self.partition} to hold offset {offset}, up to which it was followed, but it "
-                f"holds those from {ends.start} to {ends.end}.",
-                hint="Begin anew with --reset." if truncated else "Restore the records, or begin anew with --reset.",
-            )
+        offset = self.track.read[0]
+        await check_standing(self._log, self.partition, self._topic_id, offset)
         if self._view is None or self._view.position != offset:
-            self._view = await self._fold_before(offset)
+            self._view = await fold_standing(self._log, self.partition, offset, self._wanted.workflows)
         self.trouble = ""
-
-    async def _fold_before(self, offset: int) -> PartialView:
-        try:
-            return await self._fold_again(offset)
-        except LogDamagedError as error:
-            if not (await self._log.ends(EVENTS, self.partition)).start:
-                raise
-            raise PartitionStoppedError(StopReason.PREFIX_LOST, error.args[0], hint=error.hint) from error
 
     async def _follow(self) -> None:
         assert self._view is not None, "reading has begun"
@@ -238,17 +216,9 @@ class Follower:
                     self.track.reach(item.place)
                     await self._put(item)
         elif not unreadable and (why := view.unreadable(record.key)):
-            self._check_readable(view, record, why)
+            check_known(self.partition, view, record, why)
+            _LOGGER.error("%s: run %s is followed no further: %s", self.name, record.key, why)
         self.track.reach((record.offset + 1, 0))
-
-    def _check_readable(self, view: PartialView, record: LogRecord, why: str) -> None:
-        if view.is_from_future(record.key):
-            raise PartitionStoppedError(
-                StopReason.EVENT_FROM_FUTURE,
-                f"expected events that this version knows in {EVENTS}/{self.partition}, but found {why}.",
-                hint="Use the version of Runline that wrote it, or a newer one.",
-            )
-        _LOGGER.error("%s: run %s is followed no further: %s", self.name, record.key, why)
 
     # Delivering.
 
@@ -338,7 +308,7 @@ class Follower:
         """Park a change; return False, and stop, when too many are."""
         if len(self._parked) >= FOLLOW_PARKED_MAX:
             if not self.stopped:
-                self.stop(_too_many(self.name))
+                self.stop(too_many_parked(self.name))
             return False
         parked = Parked(
             service=self.service,
@@ -410,11 +380,3 @@ class Follower:
 
     async def _read(self, stretch: tuple[int, int]) -> list[LogRecord]:
         return list(await self._log.read(EVENTS, self.partition, *stretch))
-
-
-def _too_many(name: str) -> PartitionStoppedError:
-    return PartitionStoppedError(
-        StopReason.TOO_MANY_PARKED,
-        f"expected at most {FOLLOW_PARKED_MAX} parked changes of {name}.",
-        hint="Mend the service, begin it again, and ask for `runline parked retry`.",
-    )

@@ -389,6 +389,7 @@ async def test_too_many_parked_changes_stop_the_service_by_name_and_no_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("consumers.host.follower.FOLLOW_PARKED_MAX", 2)
+    monkeypatch.setattr("consumers.host.standing.FOLLOW_PARKED_MAX", 2)
     log = SimulatedLog()
     await play(log, 4)
     bad, book = Book(), Book()
