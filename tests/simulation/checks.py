@@ -59,11 +59,18 @@ def check_commands(world: World, partition: int) -> list[str]:
         command = decode(record.value)
         if isinstance(command, Rejection):
             known = (str(partition), str(record.offset)) in places
+        elif (right := partition_of(command.run, world.log.partitions)) != partition:
+            known = f"{partition}/{record.offset}" in _forwarded(world, right)
         else:
             known = command.id in answered or (isinstance(command, CreateRun | StartRun) and command.run in runs)
         if not known:
             violations.append(f"command {record.value!r} at {record.offset} was never decided")
     return violations
+
+
+def _forwarded(world: World, partition: int) -> set[str]:
+    """Return from where commands of a partition were sent on to it."""
+    return {record.headers.get("forwarded", "") for record in world.log.partition(COMMANDS, partition).history}
 
 
 def check_results(world: World) -> list[str]:

@@ -191,6 +191,9 @@ class Storm:
         workflow = self._random.choice([*self.workflows, "unknown"])
         command = StartRun(id=self._world.ids.command_id(), run=run_id, workflow=workflow)
         partition = partition_of(run_id, self._world.log.partitions)
+        if self._random.random() < 0.3:
+            # Whoever sent it does not know where the run belongs: it is sent on.
+            partition = self._random.randrange(self._world.log.partitions)
         self._world.log.land(COMMANDS, partition, Record(run_id, encode(command), {}))
 
     async def jump(self) -> None:
