@@ -16,15 +16,18 @@ from engine.log.port import Log
 from engine.settings import Settings
 from engine.store.errors import StoreError
 from projections.cli.catching_up import FoldingStuckError, catch_up
-from projections.cli.freshness import Reach, reaches, read_ends
+from projections.cli.freshness import Reach, reaches, read_ends, read_reaches, to_records
+from projections.directory import ViewsDirectory
 from projections.errors import ViewsError, ViewsLockedError, ViewsNotReadyError
-from projections.projector import Projector
+from projections.projector import VIEWS, Projector
 from projections.views import Views
 
 _LOGGER: Final = logging.getLogger("runline.cli")
 
 _STILL_SECONDS: Final = 2.0
 """How long views may stand still that another process folds; then they are taken as they are."""
+_REPLACED_SECONDS: Final = 0.3
+"""The same while others are made that will take their place: whoever makes those folds nothing into these, mostly."""
 _DRAWING_SECONDS: Final = 0.125
 """How long at least what is shown stands before it is shown anew."""
 _ANOTHER_SECONDS: Final = 1.0
@@ -69,7 +72,7 @@ class AskedViews:
         """
         ends = await read_ends(self.log)
         now = time.monotonic()
-        deadline, still_since, folded = now + VIEWS_FRESH_SECONDS, now, -1
+        deadline, still_since, folded, looked = now + VIEWS_FRESH_SECONDS, now, -1, False
         while True:
             missing = await self._open()
             if self._projector is not None and await self._catch_up(self._projector):
@@ -81,14 +84,25 @@ class AskedViews:
                 if all(not reach.behind or reach.position.stopped is not None for reach in found):
                     return
                 if (count := sum(reach.position.offset for reach in found)) != folded:
-                    folded, still_since = count, now
-                if not self._folds or now - still_since > _STILL_SECONDS:
+                    folded, still_since, looked = count, now, False
+                elif not looked:
+                    looked = True
+                    ends = {reach.place: reach.end for reach in await to_records(self.log, found)}
+                if not self._folds or now - still_since > self._patience():
                     return
             if now > deadline:
                 break
             await asyncio.sleep(FOLLOW_SECONDS)
         if missing is not None:
             raise missing
+
+    def _patience(self) -> float:
+        """Return for how many seconds views may stand still before they are taken as they are."""
+        try:
+            made = ViewsDirectory(self.directory, VIEWS).building()
+        except ViewsError:
+            made = None
+        return _STILL_SECONDS if made is None else _REPLACED_SECONDS
 
     async def moved(self) -> None:
         """Wait until the views may have changed, or a second is over.
@@ -109,7 +123,7 @@ class AskedViews:
 
     async def reaches(self) -> list[Reach]:
         """Return how far each partition is folded, beside where the log ends now."""
-        return reaches(await self.views.positions(), await read_ends(self.log))
+        return await read_reaches(self.log, await self.views.positions())
 
     async def warn(self) -> None:
         """Say what the views do not show."""

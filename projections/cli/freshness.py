@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from engine.log.embedded import ReadOnlyLog
+from engine.log.errors import OffsetOutOfRangeError
 from engine.log.port import EVENTS, WORKFLOWS, Log
 from projections.position import Position
 
@@ -21,6 +22,11 @@ class Reach(NamedTuple):
 
     position: Position
     end: int
+
+    @property
+    def place(self) -> Place:
+        """The topic and the partition."""
+        return self.position.topic, self.position.partition
 
     @property
     def behind(self) -> int:
@@ -56,6 +62,37 @@ async def read_ends(log: Log) -> dict[Place, int]:
         await log.refresh()
     places = [(WORKFLOWS, 0), *((EVENTS, number) for number in range(log.partitions))]
     return {place: (await log.ends(*place)).end for place in places}
+
+
+async def read_reaches(log: Log, positions: Sequence[Position]) -> list[Reach]:
+    """Return how far each partition is folded, beside where the log ends now.
+
+    Raises:
+        LogError: The log cannot be read.
+    """
+    return await to_records(log, reaches(positions, await read_ends(log)))
+
+
+async def to_records(log: Log, found: Sequence[Reach]) -> list[Reach]:
+    """Return the same up to the last record: behind it there may be offsets that no record ever has.
+
+    Those are the ends of transactions on Kafka: nothing of the log is behind them, and nobody has to wait for them.
+
+    Raises:
+        LogError: The log cannot be read.
+    """
+    return [reach if await _has_more(log, reach) else reach._replace(end=reach.position.offset) for reach in found]
+
+
+async def _has_more(log: Log, reach: Reach) -> bool:
+    if not reach.behind:
+        return True
+    position = reach.position
+    try:
+        return bool(await log.read(position.topic, position.partition, position.offset, 1))
+    except OffsetOutOfRangeError:
+        # Records are gone or the topic is another one: whoever folds it finds that out.
+        return True
 
 
 def reaches(positions: Sequence[Position], ends: Mapping[Place, int]) -> list[Reach]:

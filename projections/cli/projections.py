@@ -21,7 +21,7 @@ from engine.limits import PARTITIONS_MAX
 from engine.log.errors import LogUnreachableError
 from engine.settings import Settings
 from projections.cli.catching_up import FoldingStuckError, catch_up
-from projections.cli.freshness import Reach, reaches, read_ends
+from projections.cli.freshness import Reach, read_reaches
 from projections.directory import ViewsDirectory
 from projections.errors import ViewsNotReadyError
 from projections.position import Position, read_positions
@@ -59,7 +59,7 @@ def status(*, options: ViewsOptions = VIEWS_OPTIONS) -> int:
     async def work() -> int:
         async with open_reading(settings) as log:
             positions, complete = _positions(settings)
-            found = reaches(positions, await read_ends(log))
+            found = await read_reaches(log, positions)
         output.line(f"views in {settings.views}" + ("" if complete else ", being made"))
         output.draw(_table(found))
         output.document(

@@ -8,7 +8,7 @@ from engine.cli.options import VIEWS_OPTIONS, ViewsOptions
 from engine.cli.reading import open_reading
 from engine.cli.text import duration
 from projections.cli.catching_up import catch_up
-from projections.cli.freshness import reaches, read_ends
+from projections.cli.freshness import read_reaches
 from projections.projector import Projector
 
 
@@ -26,7 +26,7 @@ def rebuild(*, options: ViewsOptions = VIEWS_OPTIONS) -> int:
         begun = datetime.now(UTC)
         async with open_reading(settings) as log, Projector(log, settings.views, anew=True) as projector:
             await catch_up(projector, output)
-            found = reaches(projector.positions, await read_ends(log))
+            found = await read_reaches(log, projector.positions)
         ended = datetime.now(UTC)
         records = sum(reach.position.offset for reach in found)
         output.line(f"{records} records are folded into {settings.views}; this took {duration(begun, ended)}")

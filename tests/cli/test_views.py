@@ -217,6 +217,25 @@ def test_views_that_stand_still_are_asked_as_they_are_with_a_warning(runline: Ru
     assert len(ids(runline)) == 4
 
 
+def test_views_that_are_being_replaced_are_asked_as_they_are_without_waiting_for_who_does_it(
+    runline: Runline, created: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Whoever waited for these would wait for ever.
+    monkeypatch.setattr("projections.cli.asking.VIEWS_FRESH_SECONDS", 1e9)
+    monkeypatch.setattr("projections.cli.asking._STILL_SECONDS", 1e9)
+    assert ids(runline) == [created]
+    create_many(3)
+    directory = ViewsDirectory(VIEWS, PROJECTIONS)
+    complete = directory.complete()
+    assert complete is not None
+    holders = [directory.open_writing(entry) for entry in (complete, directory.add())]
+    answer = runline("runs", "--json")
+    for holder in holders:
+        holder.close()
+    assert [run["run_id"] for run in answer.json["runs"]] == [created]
+    assert "records behind the log" in answer.err
+
+
 def test_views_that_another_process_makes_are_not_ready(
     runline: Runline, created: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,6 +13,7 @@ from engine.errors import ClosedError, RunNotFoundError
 from engine.log.kafka import KafkaLog
 from engine.log.port import EVENTS, WORKFLOWS
 from projections import Projector, Views, ViewsBehindError, ViewsNotReadyError
+from projections.cli.freshness import read_reaches
 from projections.partition_fold import PartitionFold
 from tests.projections.folding import fold, folded, small_batches, stored
 from tests.projections.forging import SECONDS, TIME, created, forge_runs, make_runs
@@ -157,6 +158,10 @@ async def test_the_end_of_a_transaction_on_kafka_keeps_nobody_waiting(broker: st
                 await projector.caught_up()
                 (found,) = await Views.of(projector).list_workflows()
                 assert found.version == published.version
+                # Who asks how far it is, is not told of offsets that no record has.
+                folded_to = {position.topic: position.offset for position in projector.positions}
+                assert (await log.ends(WORKFLOWS, 0)).end > folded_to[WORKFLOWS]
+                assert [reach.behind for reach in await read_reaches(log, projector.positions)] == [0, 0]
         assert stored(tmp_path) == await fold(log, tmp_path / "from zero")
     await log.close()
 
