@@ -94,7 +94,7 @@ class Diary:
         headers = record.headers
         kind = headers.get("ce_type")
         if kind == FENCE:
-            return f"fence of {headers.get('executor', 'nobody')}, nonce {headers.get('nonce')}"
+            return f"fence, nonce {headers.get('nonce')}: {record.value.decode(errors='replace')[:_TEXT_MAX]}"
         if kind == PART:
             told = {name: headers.get(name) for name in ("epoch", "start", "part", "parts", "commands")}
             return f"checkpoint part {told}, {'counts' if headers.get('epoch') == expected else 'of an older epoch'}"

@@ -33,7 +33,7 @@ class Losing(SimulatedLog):
 
 async def _log(monkeypatch: pytest.MonkeyPatch) -> SimulatedLog:
     monkeypatch.setattr("engine.executor.checkpointer.CHECKPOINT_COMMANDS", 3)
-    monkeypatch.setattr("engine.core.checkpoint.CHECKPOINT_PART_BYTES", 1)
+    monkeypatch.setattr("engine.core.checkpoint.CHECKPOINT_PART_BYTES", 100)
     log = SimulatedLog()
     async with EngineService.open(log.client(), registry(), clock=QuickClock()) as engine:
         await engine.publish_workflow(chain(code("a", "add"), END))
