@@ -39,6 +39,12 @@ class LogUnreachableError(LogError):
     code = "log_unreachable"
 
 
+class LogDeniedError(LogError):
+    """The brokers refuse what was asked of them: who asks is nobody they know, or may not do it."""
+
+    code = "log_denied"
+
+
 class TopicsError(LogError):
     """The topics are missing or not as they must be; the text is the plan that would change that."""
 

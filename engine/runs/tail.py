@@ -9,17 +9,18 @@ from engine.core.outline import Outline
 from engine.core.records import COMMIT
 from engine.core.state import RunState, RunStatus
 from engine.core.view import Accepted, View
-from engine.errors import ClosedError, RunlineError
+from engine.errors import ClosedError, LogDamagedError, LogError, RunlineError
 from engine.executor.beginning import begin
 from engine.limits import CREATED_RUNS_KEPT_MAX, FENCE_RETRY_SECONDS_MAX, FENCE_RETRY_SECONDS_MIN
-from engine.log.errors import LogUnreachableError, OffsetOutOfRangeError, PlaceUnknownError
+from engine.log.errors import LogDeniedError
 from engine.log.port import EVENTS, Log, LogRecord
 from engine.runs.search import Search, Sought
 
 _LOGGER = logging.getLogger("runline.runs")
 
-_PASSING: Final = (LogUnreachableError, PlaceUnknownError, OffsetOutOfRangeError)
-"""What brokers say that are away, or that have just come back and do not know their topics yet."""
+_LASTING: Final = (LogDamagedError, LogDeniedError)
+"""What does not pass by itself. All else does: brokers that are away, and those that have just come back, which do not
+know their topics or their leaders yet, say many things."""
 
 
 class _Followed(Sought):
@@ -125,9 +126,9 @@ class Tail:
         while True:
             try:
                 return await self._follow(run_id, new=new)
-            except _PASSING:
+            except LogError as error:
                 # Whatever failed pauses before it tries again, so this is no busy loop.
-                if not patient:
+                if not patient or isinstance(error, _LASTING):
                     raise
 
     async def _follow(self, run_id: str, *, new: bool) -> RunState | None:

@@ -15,10 +15,10 @@ from engine.core.commands import StartRun
 from engine.core.identity import make_run_id
 from engine.core.records import FENCE, commit_id, fence_epoch
 from engine.core.view import Accepted
-from engine.errors import ClosedError, LogError, RunlineError, RunNotFoundError, WaitTimeoutError
+from engine.errors import ClosedError, LogDamagedError, LogError, RunlineError, RunNotFoundError, WaitTimeoutError
 from engine.executor.beginning import begin
 from engine.limits import SEARCH_RECORDS
-from engine.log.errors import LogUnreachableError, OffsetOutOfRangeError, PlaceUnknownError
+from engine.log.errors import LogDeniedError, LogUnreachableError, OffsetOutOfRangeError, PlaceUnknownError
 from engine.log.port import EVENTS, LogRecord, Record
 from engine.runs import SharedRuns
 from engine.runs.search import Search, Sought
@@ -235,6 +235,7 @@ async def test_a_wait_outlasts_brokers_that_are_away_and_a_command_is_told() -> 
             PlaceUnknownError("a broker that has just come back knows no topics"),
             OffsetOutOfRangeError("nor how far they go"),
             LogUnreachableError("no broker answers"),
+            LogError("or whatever else the client calls it"),
         ]
         assert (await at.client.wait_for_workflow_run(run_id)).run_status is RunStatus.SUCCESS
         assert not at.reading.failures
@@ -258,14 +259,17 @@ async def test_several_who_wait_for_one_run_outlast_brokers_that_are_away() -> N
         at.nothing_is_left()
 
 
-async def test_a_log_that_cannot_be_read_is_an_error_for_all_who_wait_for_it_and_for_nobody_later() -> None:
+@pytest.mark.parametrize("kind", [LogDamagedError, LogDeniedError])
+async def test_a_log_that_cannot_be_read_is_an_error_for_all_who_wait_for_it_and_for_nobody_later(
+    kind: type[LogError],
+) -> None:
     async with world(partitions=1) as at:
         numbers = await at.ended(10)
         await at.client.run_workflow("chain")
-        at.reading.failures = [LogError("it is damaged")]
+        at.reading.failures = [kind("it cannot be read")]
         calls = [at.client.wait_for_workflow_run(run_id) for run_id in numbers]
         found = await asyncio.gather(*calls, return_exceptions=True)
-        assert {str(each) for each in found} == {"it is damaged"}
+        assert {str(each) for each in found} == {"it cannot be read"}
         at.nothing_is_left()
         for run_id, number in numbers.items():
             run = await at.client.wait_for_workflow_run(run_id)

@@ -5,17 +5,25 @@ from typing import Final
 from confluent_kafka import KafkaError, KafkaException
 
 from engine.errors import LogError
-from engine.log.errors import LogUnreachableError, OffsetOutOfRangeError, PlaceUnknownError, RecordTooLargeError
+from engine.log.errors import (
+    LogDeniedError,
+    LogUnreachableError,
+    OffsetOutOfRangeError,
+    PlaceUnknownError,
+    RecordTooLargeError,
+)
 
 _UNREACHABLE: Final = frozenset(
     {
         KafkaError._ALL_BROKERS_DOWN,  # noqa: SLF001 - the library's public names of local errors
         KafkaError._TRANSPORT,  # noqa: SLF001 - the same
+        KafkaError._DESTROY_BROKER,  # noqa: SLF001 - the same
         KafkaError._RESOLVE,  # noqa: SLF001 - the same
         KafkaError._TIMED_OUT,  # noqa: SLF001 - the same
         KafkaError._MSG_TIMED_OUT,  # noqa: SLF001 - the same
         KafkaError._TIMED_OUT_QUEUE,  # noqa: SLF001 - the same
         KafkaError.BROKER_NOT_AVAILABLE,
+        KafkaError.LEADER_NOT_AVAILABLE,
         KafkaError.NETWORK_EXCEPTION,
         KafkaError.REQUEST_TIMED_OUT,
     }
@@ -82,7 +90,7 @@ def from_kafka(error: KafkaError, doing: str) -> LogError:
     if code in _UNREACHABLE:
         return LogUnreachableError(text, hint="Are the brokers up, and is the address right?")
     if code in DENIED:
-        return LogError(text, hint="Look at the security properties and at the rights of this user.")
+        return LogDeniedError(text, hint="Look at the security properties and at the rights of this user.")
     return LogError(text)
 
 
