@@ -121,7 +121,7 @@ def read_commit(record: LogRecord) -> CommitValue:
     try:
         value: CommitValue = orjson.loads(record.value)
         if value["run"] == record.key and value["events"]:
-            if UPCASTERS:
+            if UPCASTERS.earlier:
                 value["events"] = UPCASTERS.upcast(value["events"])
             return value
     except (orjson.JSONDecodeError, KeyError, TypeError):
@@ -134,7 +134,7 @@ def read_commit(record: LogRecord) -> CommitValue:
 def types_in(headers: Mapping[str, str]) -> list[str]:
     """Return the types of a commit's events as its headers name them, as those of today."""
     types = headers.get("types", "").split(",")
-    return list(map(UPCASTERS.type_of, types)) if UPCASTERS else types
+    return list(map(UPCASTERS.type_of, types)) if UPCASTERS.earlier else types
 
 
 def fence_record(nonce: str, *, executor: str, source: str, time: str, checkpoint: str) -> Record:

@@ -45,30 +45,26 @@ class UpcastersInvalidError(ValueError):
 
 
 class Upcasters:
-    """All upcasters there are; false when there are none.
+    """All upcasters there are.
 
     Args:
         today: The types of events that this version writes.
         upcasters: From one version to the next.
 
+    Attributes:
+        earlier: The types of earlier versions, in the order of the table; whoever reads many commits looks here first.
+
     Raises:
         UpcastersInvalidError: A version is left out, leads nowhere, in a circle, or two ways; all mistakes are named.
     """
 
-    __slots__ = ("_steps",)
+    __slots__ = ("_steps", "earlier")
 
     def __init__(self, today: Iterable[str], upcasters: Sequence[Upcaster]) -> None:
         if mistakes := _mistakes(frozenset(today), upcasters):
             raise UpcastersInvalidError("; ".join(mistakes))
         self._steps = {upcaster.source: upcaster for upcaster in upcasters}
-
-    def __bool__(self) -> bool:
-        return bool(self._steps)
-
-    @property
-    def earlier(self) -> Sequence[str]:
-        """The types of earlier versions, in the order of the table."""
-        return list(self._steps)
+        self.earlier = tuple(self._steps)
 
     def upcast(self, events: Sequence[Event]) -> list[Event]:
         """Return events as those of today, each in its place: it is addressed by its index.
