@@ -5,8 +5,8 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine, Mapping
-from concurrent.futures import CancelledError, wait
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from concurrent.futures import CancelledError, Future, wait
 from contextlib import suppress
 from typing import TypeVar
 
@@ -58,6 +58,8 @@ class KafkaMember:
         self._consumer.subscribe([topic], on_assign=self._assign, on_revoke=self._revoke, on_lost=self._lose)
         self._orders: deque[Callable[[], None]] = deque()
         self._marks: deque[Callable[[], None]] = deque()
+        # The owner may still be letting go of a partition, late, when the group gives it back.
+        self._turn = asyncio.Lock()
         self._stopping = False
         self._committing = self._loop.create_task(self._commit_now_and_then())
         self._thread = threading.Thread(target=self._run, name="runline kafka member", daemon=True)
@@ -94,6 +96,16 @@ class KafkaMember:
             self._stopping = True
             self._committing.cancel()
         await asyncio.to_thread(self._thread.join)
+
+    async def _in_turn(self, hear: Callable[[list[int]], Awaitable[None] | None], partitions: list[int]) -> None:
+        """Let the owner hear of partitions when it has dealt with what it heard before."""
+        async with self._turn:
+            try:
+                if (dealing := hear(partitions)) is not None:
+                    await dealing
+            except Exception:
+                # A mistake of ours: it must be heard of, and the thread must go on with the group.
+                _LOGGER.exception("The owner of partitions %s of %s cannot deal with them", partitions, self._topic)
 
     async def _commit_now_and_then(self) -> None:
         told: dict[int, int] = {}
@@ -148,15 +160,15 @@ class KafkaMember:
         places = [TopicPartition(place.topic, place.partition, OFFSET_END) for place in partitions]
         consumer.incremental_assign(places)
         consumer.pause(places)
-        self._tell(self._owner.assigned, _numbers(partitions))
+        self._begin(self._in_turn(self._owner.assigned, _numbers(partitions)))
 
     def _revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        self._wait(self._owner.revoked(_numbers(partitions)))
+        self._wait(self._in_turn(self._owner.revoked, _numbers(partitions)))
         consumer.incremental_unassign(partitions)
 
     def _lose(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         _LOGGER.warning("The group gave partitions %s to others: this process was not heard of", _numbers(partitions))
-        self._tell(self._owner.lost, _numbers(partitions))
+        self._begin(self._in_turn(self._owner.lost, _numbers(partitions)))
         consumer.incremental_unassign(partitions)
 
     def _commit(self, offsets: list[TopicPartition]) -> None:
@@ -194,8 +206,10 @@ class KafkaMember:
     def _wait(self, work: Coroutine[None, None, None]) -> None:
         """Wait, bounded, until the owner has let go: if it does not, the others' fences see to it."""
         until = time.monotonic() + KAFKA_REVOKE_SECONDS_MAX
+        done = self._begin(work)
+        if done is None:
+            return
         try:
-            done = asyncio.run_coroutine_threadsafe(work, self._loop)
             while not done.done() and time.monotonic() < until:
                 # The owner may want to record how far it has come, and waits for that.
                 self._carry_out_marks()
@@ -203,9 +217,16 @@ class KafkaMember:
             done.result(0)
         except TimeoutError:
             _LOGGER.warning("Gave partitions back before the owner had let go of them in order")
-        except (RuntimeError, CancelledError):
-            # The loop is gone, and so is the owner.
+        except CancelledError:
+            pass  # the loop ends, and so does the owner
+
+    def _begin(self, work: Coroutine[None, None, None]) -> "Future[None] | None":
+        """Let the loop do something; nothing happens when it is gone, as the owner is then."""
+        try:
+            return asyncio.run_coroutine_threadsafe(work, self._loop)
+        except RuntimeError:
             work.close()
+            return None
 
     def _tell(self, *call: object) -> None:
         # The loop may be gone while the thread still works; then nobody is left to be told.

@@ -1,0 +1,71 @@
+"""A member of a group: its owner hears of partitions one thing after the other, however long it takes for each."""
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from engine.log.kafka import KafkaLog
+from engine.log.kafka.member import KafkaMember
+from tests.kafka.engines import QUICK, eventually
+from tests.support.logs import new_location
+
+SECONDS = 60
+PARTITIONS = 2
+
+
+class Slow:
+    """Lets go of partitions when it is told to, and writes down what it hears."""
+
+    def __init__(self) -> None:
+        self.heard: list[str] = []
+        self.letting_go = asyncio.Event()
+        self.may_let_go = asyncio.Event()
+
+    def assigned(self, partitions: Sequence[int]) -> None:
+        if partitions:
+            self.heard.append(f"assigned {list(partitions)}")
+
+    async def revoked(self, partitions: Sequence[int]) -> None:
+        self.heard.append(f"letting go of {list(partitions)}")
+        self.letting_go.set()
+        await self.may_let_go.wait()
+        self.heard.append(f"let go of {list(partitions)}")
+
+    def lost(self, partitions: Sequence[int]) -> None:
+        self.heard.append(f"lost {list(partitions)}")
+
+    def decided(self) -> dict[int, int]:
+        return {}
+
+
+async def owns(member: KafkaMember, count: int) -> None:
+    """Wait until a member has so many partitions, by its client's word."""
+    while len(await member._ordered(member._consumer.assignment)) != count:
+        pass
+
+
+async def test_a_partition_that_comes_back_while_it_is_still_being_let_go_of_is_taken_over_afterwards(
+    broker: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.log.kafka.member.KAFKA_REVOKE_SECONDS_MAX", 0.01)
+    location = await new_location(broker, PARTITIONS)
+    log, other_log = await KafkaLog.open(location, QUICK), await KafkaLog.open(location, QUICK)
+    owner, other = Slow(), Slow()
+    other.may_let_go.set()
+    async with asyncio.timeout(SECONDS):
+        member = await log.share("g", owner)
+        await owns(member, PARTITIONS)
+        another = await other_log.share("g", other)
+        await owner.letting_go.wait()
+        await owns(another, 1)
+        await another.leave()
+        # The group has given back what is still being let go of.
+        await owns(member, PARTITIONS)
+        (moved,) = [text.removeprefix("letting go of ") for text in owner.heard[1:]]
+        assert owner.heard == ["assigned [0, 1]", f"letting go of {moved}"]
+        owner.may_let_go.set()
+        await eventually(lambda: f"assigned {moved}" in owner.heard, "the partition is taken over again")
+        assert owner.heard[2:] == [f"let go of {moved}", f"assigned {moved}"]
+    await log.close()
+    await other_log.close()
