@@ -33,19 +33,23 @@ ASK = chain(code("a", "answer"), END, workflow_id="ask")
 
 
 class CountingLog(KafkaLog):
-    """Counts what is read of events.
+    """Counts what is read of events, and can keep who reads it waiting.
 
     Attributes:
+        readable: Whether stretches are read now.
         sought: Records that were read by stretches: by searches, and by what looks for checkpoints.
         followed: Records that were handed to readers.
         most: The most records that were read at once.
     """
 
-    sought = 0
-    followed = 0
-    most = 0
+    def __init__(self, location: KafkaLocation, partitions: int, properties: Mapping[str, str]) -> None:
+        super().__init__(location, partitions, properties)
+        self.readable = asyncio.Event()
+        self.readable.set()
+        self.sought = self.followed = self.most = 0
 
     async def read(self, topic: str, partition: int, offset: int, count: int) -> Sequence[LogRecord]:
+        await self.readable.wait()
         records = await super().read(topic, partition, offset, count)
         if topic == EVENTS:
             self.sought += len(records)
