@@ -4,18 +4,24 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from typing import NamedTuple, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from consumers.host.calls import Call
 from consumers.host.care import Care
 from consumers.host.delivery import Delivery, HostedService
 from consumers.host.persistence import persist
 from consumers.host.store import ProgressStore
+from engine import crash_points
+from engine.crash_points import CrashPoint
 from engine.limits import FOLLOW_ERROR_CHARACTERS_MAX, FOLLOW_RETRY_SECONDS_MAX
 from engine.ports import Clock
 from engine.run import Run, Trace
 
 _LOGGER = logging.getLogger("runline.follow")
+
+# Looking a member of an enumeration up costs more than the call in which nothing happens.
+_BEFORE: Final = CrashPoint.SERVICE_BEFORE
+_AFTER: Final = CrashPoint.SERVICE_AFTER
 
 A = TypeVar("A")
 R = TypeVar("R")
@@ -70,6 +76,10 @@ class Attempts:
         """Whether later changes of a run wait behind a parked one."""
         return self._retry.hold
 
+    def now(self) -> str:
+        """Return the time as RFC 3339 text in UTC."""
+        return self._clock.now()
+
     async def deliver(
         self, subject: Run | Trace, delivery: Delivery, leaving: Callable[[], bool], care: Care | None
     ) -> Failed | None:
@@ -112,6 +122,7 @@ class Attempts:
             return await care.made(self.call(delivery), lambda: self._try(subject, delivery))
 
     async def _try(self, subject: Run | Trace, delivery: Delivery) -> str | None:
+        crash_points.reached(_BEFORE)
         try:
             await self.service.call(subject, delivery)
         except BaseException as error:  # whatever it is, it must end neither the loop nor the run's deliveries
@@ -119,6 +130,7 @@ class Attempts:
                 raise
             _LOGGER.debug("Progress service %s failed", self.service.name, exc_info=True)
             return f"{type(error).__name__}: {error}"[:FOLLOW_ERROR_CHARACTERS_MAX]
+        crash_points.reached(_AFTER)
         return None
 
     async def record(self, work: Callable[[A], Awaitable[R]], argument: A) -> R:

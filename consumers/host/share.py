@@ -16,6 +16,8 @@ from consumers.host.progress import PartitionProgress, Progress
 from consumers.host.start import Start
 from consumers.host.store import ProgressStore
 from consumers.host.wanted import Wanted
+from engine import crash_points
+from engine.crash_points import CrashPoint
 from engine.errors import RunlineError
 from engine.limits import FENCE_RETRY_SECONDS_MAX, FENCE_RETRY_SECONDS_MIN, FOLLOW_DRAIN_SECONDS
 from engine.log.port import EVENTS, Log
@@ -202,7 +204,9 @@ class Share:
             if not self.followers or self._dropped:
                 return
             if progress != self._saved:
+                crash_points.reached(CrashPoint.PROGRESS_BEFORE)
                 await self._terms.store.save(self.partition, progress)
+                crash_points.reached(CrashPoint.PROGRESS_AFTER)
                 self._saved = progress
             for follower, count in counts:
                 follower.saved(count)
