@@ -5,14 +5,15 @@ happen, or where the commit is full: after any commit the state says what is to 
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple, assert_never
+from typing import assert_never
 
 import orjson
 
 from engine.context.changes import apply, difference
 from engine.context.check import check_limits
 from engine.context.values import Change, Wire
-from engine.core.commands import CancelRun, Command, CreateRun, StartRun, context_of
+from engine.core.commands import CancelRun, CreateRun, StartRun, context_of
+from engine.core.decision import Asked, Decision, GoOn, Input, Lost, Outcome, Refused
 from engine.core.events import Error, Event, RunCreated, TraceStarted, TraceSucceeded
 from engine.core.evolve import step
 from engine.core.identity import id_time
@@ -37,77 +38,6 @@ from engine.nodes.node_type import Done, Ended, Failed, Work
 
 _EVENTS_PER_STEP = 3
 """A step adds at most: trace started, trace ended, run ended."""
-
-
-class Asked(NamedTuple):
-    """A command from the log.
-
-    Attributes:
-        command: What is asked.
-        value: Its bytes as they came.
-        offset: Its offset in `commands`.
-        clock: The highest timestamp of `commands` up to and including it, in milliseconds.
-    """
-
-    command: Command
-    value: bytes
-    offset: int
-    clock: int
-
-
-class Outcome(NamedTuple):
-    """A node's work came to an end outside the core: with changes and an output, or with an error.
-
-    The changes were checked where they were made: they fit the context, and leave one within its limits.
-    """
-
-    trace: int
-    attempt: int
-    changes: Sequence[Change]
-    output: str
-    error: Failed | None
-
-
-class Lost(NamedTuple):
-    """These open traces are worked on by nobody any more: try them again."""
-
-    traces: tuple[int, ...]
-
-
-class GoOn(NamedTuple):
-    """The state says what is next."""
-
-
-Input = Asked | Outcome | Lost | GoOn
-
-
-class Refused(NamedTuple):
-    """A command that is refused directly, because no open run could record it."""
-
-    asked: Asked
-    rejection: Rejection
-
-
-class Decision(NamedTuple):
-    """What is to be appended, and what became of the inputs.
-
-    Attributes:
-        events: The events of the commit, encoded; none when nothing changes.
-        types: Their types, separated by commas.
-        causation: The id of the first command that caused them, or an empty text.
-        decided: The highest `commands` offset among the inputs that the events decide, or None.
-        refused: The refusal that has to be acknowledged before this run goes on, or None.
-        recognised: Commands that change nothing: what they ask for was done before.
-        left: Inputs for the next commit.
-    """
-
-    events: Sequence[bytes]
-    types: str
-    causation: str
-    decided: int | None
-    refused: Refused | None
-    recognised: Sequence[Asked]
-    left: Sequence[Input]
 
 
 def decide(

@@ -13,7 +13,7 @@ from engine.call import Call
 from engine.context import ContextObject
 from engine.context.changes import difference
 from engine.context.check import check_limits
-from engine.core.decide import Outcome
+from engine.core.decision import Outcome
 from engine.core.identity import trace_id
 from engine.core.plan import PlannedNode
 from engine.core.soundness import failed_by

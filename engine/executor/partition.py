@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Awaitable, Callable
 
-from engine.core.decide import Outcome
+from engine.core.decision import Outcome
 from engine.core.view import View
 from engine.errors import RunlineError
 from engine.executor.settings import Settings

@@ -7,7 +7,8 @@ from typing import Final, NamedTuple
 
 from engine import crash_points
 from engine.core.commands import Command, CreateRun, StartRun, decode
-from engine.core.decide import Asked, Decision, GoOn, Input, Lost, Outcome, Refused, asked_again, decide
+from engine.core.decide import asked_again, decide
+from engine.core.decision import Asked, Decision, GoOn, Input, Lost, Outcome, Refused
 from engine.core.plan import Plan
 from engine.core.records import (
     Heading,

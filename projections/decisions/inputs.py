@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, cast
 
 from engine.core.commands import CancelRun, Command, CreateRun, StartRun
-from engine.core.decide import Asked, GoOn, Input, Lost, Outcome
+from engine.core.decision import Asked, GoOn, Input, Lost, Outcome
 from engine.core.events import (
     CommandRefused,
     Event,

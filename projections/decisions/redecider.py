@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from engine.core.commands import Command
-from engine.core.decide import Decision, decide
+from engine.core.decide import decide
+from engine.core.decision import Decision
 from engine.core.plan import Plan
 from engine.core.view import Accepted
 from engine.limits import DECISION_DIFFERENCES_MAX, DECISION_REASONS_MAX

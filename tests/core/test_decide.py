@@ -8,7 +8,8 @@ import pytest
 from engine.catalogue import plan_of
 from engine.context.values import WireObject
 from engine.core.commands import CancelRun, Command, CreateRun, StartRun, encode
-from engine.core.decide import Asked, Decision, GoOn, Input, Lost, Outcome, decide
+from engine.core.decide import decide
+from engine.core.decision import Asked, Decision, GoOn, Input, Lost, Outcome
 from engine.core.evolve import evolve
 from engine.core.plan import Plan
 from engine.core.state import RunState, RunStatus

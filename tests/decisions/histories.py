@@ -8,7 +8,8 @@ import orjson
 from engine import Registry, WorkflowBuilder, WorkflowDefinition
 from engine.catalogue import plan_of
 from engine.core.commands import CancelRun, Command, CreateRun, StartRun
-from engine.core.decide import Asked, GoOn, Input, Lost, Outcome, decide
+from engine.core.decide import decide
+from engine.core.decision import Asked, GoOn, Input, Lost, Outcome
 from engine.core.evolve import evolve
 from engine.core.identity import id_time, make_run_id
 from engine.core.plan import Plan

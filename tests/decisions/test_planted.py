@@ -12,7 +12,7 @@ from engine import Call, ContextObject, Registry, WorkflowBuilder, WorkflowDefin
 from engine.catalogue import plan_of
 from engine.context.values import WireObject
 from engine.core.commands import CancelRun, CreateRun, StartRun
-from engine.core.decide import Asked, GoOn, Input, Lost, Outcome
+from engine.core.decision import Asked, GoOn, Input, Lost, Outcome
 from engine.core.events import Event
 from engine.core.plan import PlannedNode
 from engine.core.rejection import Rejection
