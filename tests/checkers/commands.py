@@ -48,6 +48,9 @@ def twice(artefacts: Artefacts, chains: Chains) -> Iterator[str]:
 
 def _both(artefacts: Artefacts, applied: Counter[str]) -> Iterator[str]:
     """Yield commands that stand once on the log, and were applied and refused."""
+    if artefacts.facts.truncated:
+        # A run whose end was taken away goes on, and what was refused because of that end may be done now.
+        return
     copies = Counter(_id(line) for line in artefacts.log if line.topic == "commands")
     for line in artefacts.records("rejections"):
         name = line.headers.get("causationid", "")
