@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from consumers.cli.follow import _lines
 from consumers.host import Delivery
+from consumers.host.lag import Lag
 from consumers.host.local import read_local
 from engine import Run, Trace
 from tests.consumers.test_host import SECONDS, Book, check_complete, hosting, play, told
@@ -126,6 +128,7 @@ async def test_a_task_of_a_service_that_exits_ends_neither_its_loop_nor_the_host
         async def hear(self, subject: Run | Trace, delivery: Delivery) -> None:
             task = asyncio.create_task(self.exit())
             await asyncio.wait([task])
+            assert isinstance(task.exception(), SystemExit)
             await super().hear(subject, delivery)
 
         async def exit(self) -> None:
@@ -135,3 +138,11 @@ async def test_a_task_of_a_service_that_exits_ends_neither_its_loop_nor_the_host
     async with hosting(log, tmp_path, {"spawns": service}, own_loops=True) as host:
         await host.caught_up()
     await check_complete(log, service)
+
+
+def test_the_line_about_a_service_says_for_how_long_it_blocked_its_loop() -> None:
+    lags = [Lag("bad", number, 5, 7, 1, 0, "", blocked) for number, blocked in enumerate((1.25, 0.0, 2.0))]
+    assert _lines([*lags, Lag("book", 0, 7, 7, 0, 0, "")]) == [
+        "bad is 6 records behind, 3 changes open, 0 parked, blocked its event loop for 3.2 s",
+        "book is 0 records behind, 0 changes open, 0 parked",
+    ]
