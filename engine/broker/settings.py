@@ -66,24 +66,18 @@ def node_settings(
     """
     own = addresses[node - 1]
     voters = ",".join(f"{number}@{HOST}:{address.controller}" for number, address in enumerate(addresses, 1))
+    names = ("PLAINTEXT", "CONTROLLER", *(door.name for door in doors))
+    ports = (own.client, own.controller, *(door.port for door in doors))
+    told = [f"PLAINTEXT://{HOST}:{own.client}", *(f"{door.name}://{HOST}:{door.told}" for door in doors)]
     return {
         "process.roles": "broker,controller",
         "node.id": str(node),
         # Voters by name rather than --standalone: the ports may differ at the next start on the same data.
         "controller.quorum.voters": voters,
-        "listeners": ",".join(
-            [
-                f"PLAINTEXT://{HOST}:{own.client}",
-                f"CONTROLLER://{HOST}:{own.controller}",
-                *(f"{door.name}://{HOST}:{door.port}" for door in doors),
-            ]
-        ),
-        "advertised.listeners": ",".join(
-            [f"PLAINTEXT://{HOST}:{own.client}", *(f"{door.name}://{HOST}:{door.told}" for door in doors)]
-        ),
-        "listener.security.protocol.map": ",".join(
-            f"{name}:PLAINTEXT" for name in ("CONTROLLER", "PLAINTEXT", *(door.name for door in doors))
-        ),
+        "listeners": ",".join(f"{name}://{HOST}:{port}" for name, port in zip(names, ports, strict=True)),
+        # Without doors Kafka tells clients of the listeners themselves, also of those that `more` brings.
+        **({"advertised.listeners": ",".join(told)} if doors else {}),
+        "listener.security.protocol.map": ",".join(f"{name}:PLAINTEXT" for name in names),
         "controller.listener.names": "CONTROLLER",
         "log.dirs": "data",
         **common_settings(len(addresses)),

@@ -10,5 +10,10 @@ def test_a_door_is_a_listener_that_advertises_another_port() -> None:
     assert settings["listeners"] == (f"PLAINTEXT://{HOST}:1,CONTROLLER://{HOST}:2,A://{HOST}:5,B://{HOST}:7")
     assert settings["advertised.listeners"] == f"PLAINTEXT://{HOST}:1,A://{HOST}:6,B://{HOST}:8"
     assert settings["listener.security.protocol.map"] == (
-        "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,A:PLAINTEXT,B:PLAINTEXT"
+        "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,A:PLAINTEXT,B:PLAINTEXT"
     )
+
+
+def test_without_doors_clients_are_told_of_the_listeners_whatever_they_are() -> None:
+    settings = node_settings(1, [Address(1, 2)], {"listeners": "SASL_PLAINTEXT://127.0.0.1:3"})
+    assert "advertised.listeners" not in settings
