@@ -170,3 +170,22 @@ async def test_wrong_credentials_are_said_to_be_wrong_and_never_shown(
     assert "wr0ng-secret" not in str(caught.value) + caplog.text
     async with EngineService.open(str(location), Registry(), kafka_properties=credentials("right")) as engine:
         assert engine.trouble == ""
+
+
+async def test_brokers_that_do_not_agree_yet_on_the_topics_are_asked_again(
+    broker: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    location = await new_location(broker)
+    asked: list[int] = []
+    describe = AdminClient.describe_configs
+
+    def describe_late(admin: AdminClient, resources: list[ConfigResource], **options: float) -> object:
+        asked.append(len(resources))
+        # The first answers are those of a broker that has not heard of one of the topics.
+        late = ConfigResource(ResourceType.TOPIC, location.topic("late"))
+        return describe(admin, [*resources[1:], late] if len(asked) < 3 else resources, **options)
+
+    monkeypatch.setattr(AdminClient, "describe_configs", describe_late)
+    log = await KafkaLog.open(location)
+    await log.close()
+    assert len(asked) == 3

@@ -22,7 +22,7 @@ from engine.limits import (
     KAFKA_REPLICAS,
     PARTITIONS_MAX,
 )
-from engine.log.errors import TopicsError
+from engine.log.errors import PlaceUnknownError, TopicsError
 from engine.log.kafka.admin import Admin, make_admin
 from engine.log.kafka.failures import from_exception, from_kafka
 from engine.log.kafka.location import KafkaLocation
@@ -222,7 +222,21 @@ def require_topics(location: KafkaLocation, properties: Mapping[str, str]) -> in
 
 
 def _look(admin: Admin, location: KafkaLocation) -> tuple[dict[str, _Found], int]:
-    """Return the topics that are there, by our own names, and the number of brokers."""
+    """Return the topics that are there, by our own names, and the number of brokers.
+
+    Of topics that were just made, and when a broker has just begun, one broker may not know yet what another one does.
+    """
+    until = time.monotonic() + KAFKA_ANSWER_SECONDS_MAX
+    while True:
+        try:
+            return _look_once(admin, location)
+        except PlaceUnknownError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(_LOOK_SECONDS)
+
+
+def _look_once(admin: Admin, location: KafkaLocation) -> tuple[dict[str, _Found], int]:
     try:
         metadata = admin.list_topics(timeout=KAFKA_ANSWER_SECONDS_MAX)
         there = [topic for topic in _ALL if location.topic(topic) in metadata.topics]
