@@ -2,12 +2,14 @@
 
 import argparse
 import logging
+import re
 import secrets
 import sys
 from collections.abc import Sequence
 from typing import Final
 
 from engine.crash_points import CrashPoint
+from tests.simulation.diary import Entry
 from tests.simulation.many import run_many
 from tests.simulation.simulate import simulate
 
@@ -15,6 +17,9 @@ SEEDS_MAX: Final = 2**40
 """Fresh seeds begin below this."""
 _TIMELINE: Final = 60
 """Lines of a failing seed's timeline."""
+_RUN_ID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}")
+_SUFFIX: Final = 6
+"""Last characters of a run's id, which stand in timelines."""
 _VIOLATION: Final = 1_500
 """Characters of a violation."""
 
@@ -46,13 +51,24 @@ def replay_command(seed: int) -> str:
     return f"python -m tests.simulation --seed {seed} --trace"
 
 
+def compact(entries: Sequence[Entry], violations: Sequence[str]) -> list[Entry]:
+    """Return what concerns the runs that violations name, and the processes; everything where they name none."""
+    runs = {found[-_SUFFIX:] for violation in violations for found in _RUN_ID.findall(violation)}
+    if not runs:
+        return list(entries)
+    told = ("fence", "fault:", "killed", "storm", ": die", ": begin", ": pause", ": wake", ": close")
+    return [
+        entry for entry in entries if any(run in entry.text for run in runs) or any(word in entry.text for word in told)
+    ]
+
+
 def _one(seed: int, *, trace: bool, point: CrashPoint | None) -> int:
     print(replay_command(seed), flush=True)
     logging.disable(logging.CRITICAL)
     report = simulate(seed, written=True, point=point)
-    entries = report.entries if trace else report.entries[-_TIMELINE:]
+    entries = report.entries if trace else compact(report.entries, report.violations)[-_TIMELINE:]
     if len(entries) < len(report.entries):
-        print(f"... {len(report.entries) - len(entries)} lines before these")
+        print(f"{len(entries)} of {len(report.entries)} lines:")
     for entry in entries:
         print(entry)
     print(", ".join(f"{count} {what}" for what, count in sorted(report.figures.items())))

@@ -19,6 +19,8 @@ SIMULATED: Final = tuple(
     if not point.name.startswith(("OFFSETS", "EMBEDDED", "VIEWS", "PROJECTION", "SERVICE", "PROGRESS"))
 )
 """The points that a world passes; the others stand in adapters that real processes use."""
+_BESIDE: Final = tuple(point for point in CrashPoint if point.name.startswith(("PROJECTION", "SERVICE", "PROGRESS")))
+"""Points that worlds pass in which views or progress services are."""
 _VISITS: Final = (1, 1, 2, 3, 8, 30)
 
 
@@ -83,7 +85,7 @@ def crash(world: World, diary: Diary, monkeypatch: pytest.MonkeyPatch, point: Cr
     if point is not None:
         points: Sequence[CrashPoint] = (point,)
     else:
-        points = world.random.sample(SIMULATED, world.random.choice((0, 0, 1, 3, len(SIMULATED))))
+        points = world.random.sample(SIMULATED + _BESIDE, world.random.choice((0, 0, 1, 3, len(SIMULATED))))
     crashes = Crashes(world, diary, points)
     monkeypatch.setattr(crash_points, "reached", crashes.reached)
     return crashes

@@ -2,20 +2,27 @@
 
 import asyncio
 import functools
+import json
 from collections import Counter
-from collections.abc import Callable
-from typing import Final, NamedTuple
+from collections.abc import Awaitable, Callable
+from typing import Final, NamedTuple, TypeVar
 
 import pytest
 
+from engine import Call
 from engine.core.records import FENCE, PART
 from engine.core.view import View
+from engine.executor.executor import Executor
 from engine.log.port import COMMANDS, EVENTS, REJECTIONS, LogRecord, Record
+from tests.simulation.history import History
+from tests.simulation.ledger import Desk
 from tests.simulation.log import SimulatedLog
 from tests.simulation.loop import SimulatedLoop, current_process
 from tests.simulation.network import Network
 from tests.simulation.program import Program
 from tests.simulation.storm import Storm
+
+T = TypeVar("T")
 
 _TEXT_MAX: Final = 150
 
@@ -54,6 +61,8 @@ class Diary:
         self.entries: list[Entry] = []
         self.figures: Counter[str] = Counter()
         self._views: dict[int, View] = {}
+        self._owners: dict[str, str] = {}
+        self._processes: dict[str, str] = {}
 
     def note(self, text: str) -> None:
         """Write down what the process whose code runs now does."""
@@ -61,6 +70,10 @@ class Diary:
             loop = asyncio.get_running_loop()
             assert isinstance(loop, SimulatedLoop)
             self.entries.append(Entry(loop.time(), current_process(loop.world).name, text))
+
+    def knows(self, executor: str, process: str) -> None:
+        """Hear in which process an executor is."""
+        self._processes[executor] = process
 
     def count(self, what: str, text: str = "") -> None:
         """Count something, and write it down."""
@@ -94,14 +107,27 @@ class Diary:
         headers = record.headers
         kind = headers.get("ce_type")
         if kind == FENCE:
-            return f"fence, nonce {headers.get('nonce')}: {record.value.decode(errors='replace')[:_TEXT_MAX]}"
+            executor = str(field_of(record.value, "executor"))
+            owner = self._owners[str(view.epoch)] = self._processes.get(executor, "nobody")
+            return f"fence of {owner}, epoch {view.epoch}"
+        by = self._owners.get(str(headers.get("epoch")), "nobody")
         if kind == PART:
             told = {name: headers.get(name) for name in ("epoch", "start", "part", "parts", "commands")}
-            return f"checkpoint part {told}, {'counts' if headers.get('epoch') == expected else 'of an older epoch'}"
+            counts = "counts" if headers.get("epoch") == expected else "of an older epoch"
+            return f"checkpoint part of {by} {told}, {counts}"
         if accepted is not None:
-            return f"commit {short(record.key)} accepted: {headers.get('types')} -> {accepted.after.status}"
+            return f"commit {short(record.key)} of {by} accepted: {headers.get('types')} -> {accepted.after.status}"
         why = "of an older epoch" if headers.get("epoch") != expected else "no successor of the run's head"
-        return f"{kind} {short(record.key)} skipped, {why}: {headers.get('types')}"
+        return f"{kind} {short(record.key)} of {by} skipped, {why}: {headers.get('types')}"
+
+
+def field_of(value: bytes, name: str) -> object:
+    """Return a field of a JSON object, or None when it is no such thing."""
+    try:
+        found = json.loads(value)
+    except ValueError:
+        return None
+    return found.get(name) if isinstance(found, dict) else None
 
 
 def short(run_id: str) -> str:
@@ -121,8 +147,18 @@ def keep(diary: Diary, monkeypatch: pytest.MonkeyPatch) -> None:
         return offset
 
     monkeypatch.setattr(SimulatedLog, "land", landing)
+    begin = Executor.start
+
+    @functools.wraps(begin)
+    async def beginning(self: Executor, *, owned: Callable[[], None]) -> None:
+        diary.knows(self._settings.executor, current_process().name)
+        await begin(self, owned=owned)
+
+    monkeypatch.setattr(Executor, "start", beginning)
     for name in ("begin", "close", "die", "pause", "wake", "cut_off"):
         _note_act(diary, monkeypatch, name)
+    if diary.written:
+        _note_users(diary, monkeypatch)
     fate = Network.fate
 
     @functools.wraps(fate)
@@ -133,6 +169,29 @@ def keep(diary: Diary, monkeypatch: pytest.MonkeyPatch) -> None:
         return drawn
 
     monkeypatch.setattr(Network, "fate", drawing)
+
+
+def _note_users(diary: Diary, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Write down what callers ask and are told, and what functions do outside."""
+    write, ask = Desk.write, History.ask
+
+    def writing(self: Desk, call: Call) -> None:
+        diary.note(f"effect of trace {call.trace_id.rsplit('.', 1)[1]}, attempt {call.attempt} of {short(call.run_id)}")
+        write(self, call)
+
+    async def asking(self: History, kind: str, run: str, work: Awaitable[T], *, timeout: float | None = None) -> T:
+        name = f"caller: {kind} {short(run) if run else 'a new run'}"
+        diary.note(f"{name}?")
+        try:
+            answer = await ask(self, kind, run, work, timeout=timeout)
+        except BaseException as error:
+            diary.note(f"{name}: {error!r:.{_TEXT_MAX}}")
+            raise
+        diary.note(f"{name}: {answer!r:.{_TEXT_MAX}}")
+        return answer
+
+    monkeypatch.setattr(Desk, "write", writing)
+    monkeypatch.setattr(History, "ask", asking)
 
 
 def _note_act(diary: Diary, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
