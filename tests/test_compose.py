@@ -22,7 +22,7 @@ from engine.log.kafka.location import parse_location
 ROOT = Path(__file__).parents[1]
 COMPOSE = ROOT / "compose.yaml"
 DOCKERFILE = ROOT / "Dockerfile"
-DEADLINE_SECONDS = 60
+DEADLINE_SECONDS = 180
 PINNED = re.compile(r"[a-z/]+:[0-9]+\.[0-9]+\.[0-9]+[a-z0-9-]*")
 
 

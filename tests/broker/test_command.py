@@ -21,7 +21,7 @@ from engine.cli.exit_codes import OPERATING
 from tests.docs.console import Session, steps
 from tests.docs.pages import blocks, table, words
 
-DEADLINE_SECONDS = 60
+DEADLINE_SECONDS = 180
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "broker.md"
 

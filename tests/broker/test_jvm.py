@@ -17,7 +17,7 @@ from engine.broker.jvm import JvmCluster
 from engine.broker.ports import HOST, free_ports
 from engine.broker.probe import describe
 
-DEADLINE_SECONDS = 60
+DEADLINE_SECONDS = 180
 ROOT = Path(__file__).parents[2]
 TOPIC = "records"
 

@@ -17,7 +17,7 @@ from tests.support.workflows import END, chain, code, registry
 
 ROOT = Path(__file__).parents[2]
 KILLS = 12
-SECONDS = 100
+SECONDS = 300
 
 
 async def begin(location: object, group: object, heard: Path) -> Process:

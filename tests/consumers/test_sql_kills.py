@@ -17,7 +17,7 @@ from tests.consumers.test_host import play, told
 
 ROOT = Path(__file__).parents[2]
 ROUNDS = 3
-SECONDS = 100
+SECONDS = 300
 
 
 async def follow(tmp_path: Path, url: str, point: str, count: int) -> int:

@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from tests.docs.pages import ROOT
 
-DEADLINE_SECONDS = 60
+DEADLINE_SECONDS = 180
 """Far more than any command takes."""
 
 _RUN_ID = "[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}"

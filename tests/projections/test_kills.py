@@ -24,7 +24,7 @@ from tests.support.workflows import END, chain, code, registry
 ROOT = Path(__file__).parents[2]
 KILLS = 24
 KILLS_ON_KAFKA = 8
-SECONDS = 60
+SECONDS = 300
 FOLDS = b"folds\n"
 PATIENT = 0.75
 """Share of the processes that are killed only when they have folded something."""
