@@ -34,7 +34,7 @@ SOME = 50
 HASTE_SECONDS = 0.5
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def mortal() -> Iterator[Cluster]:
     with JvmCluster() as cluster:
         yield cluster
