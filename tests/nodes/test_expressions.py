@@ -195,7 +195,7 @@ def test_a_bomb_is_refused_in_bounded_time(expression: str) -> None:
     begin = time.process_time()
     with pytest.raises(ExpressionError):
         search(expression, WIDE)
-    assert time.process_time() - begin < 10, EXPRESSION_STEPS_MAX
+    assert time.process_time() - begin < 60, EXPRESSION_STEPS_MAX
 
 
 def test_a_large_context_can_be_filtered() -> None:

@@ -185,7 +185,7 @@ def test_the_number_of_findings_and_their_cost_are_bounded(make: Callable[[], di
     data = make()
     begin = time.process_time()
     findings = validate(data)
-    assert time.process_time() - begin < 10
+    assert time.process_time() - begin < 60
     assert len(findings) == FINDINGS_MAX + 1
     assert f"more than {FINDINGS_MAX} problems" in findings[-1].message
 
