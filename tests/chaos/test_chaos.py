@@ -8,7 +8,7 @@ import pytest
 from tests.chaos.conductor import OK_AFTER, OK_BEFORE, OK_DURING, Setting
 from tests.chaos.verdict import chaos
 
-SECONDS = 40.0
+SECONDS = 35.0
 
 
 @pytest.mark.parametrize("brokers", [1, 3])

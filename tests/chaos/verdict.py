@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from dataclasses import dataclass, field
 
+from engine.errors import RunlineError
 from engine.log.kafka import KafkaLog
 from projections.audit import audit_log
 from tests.chaos.conductor import Setting, StandstillError, play
@@ -74,8 +75,8 @@ async def chaos(setting: Setting) -> Report:
 
     try:
         await play(setting, diary, judge)
-    except StandstillError as error:
-        report.violations.append(str(error))
+    except (StandstillError, RunlineError) as error:
+        report.violations.append(f"{type(error).__name__}: {error}")
         report.requests = outcomes(setting.directory)
     report.violations += [*diary.violations, *mistakes(setting.directory)]
     report.done, report.seconds, report.healing = diary.counts, diary.seconds, diary.healing_seconds
