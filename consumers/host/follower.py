@@ -5,7 +5,6 @@ import logging
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from typing import Final
 
 from consumers.host.attempts import Attempts, Failed
@@ -61,6 +60,7 @@ class Follower:
         careful: Whether to take care first: a process may have ended in a call.
         before: The follower of the service before, which hears of a change first as long as it does not stall.
         dealt: Called after each change that was dealt with.
+        ended: Called with each task that has ended, whatever its outcome.
 
     Attributes:
         trouble: What keeps the service from going on, or an empty text.
@@ -81,6 +81,7 @@ class Follower:
         careful: bool,
         before: "Follower | None",
         dealt: Callable[[], None],
+        ended: Callable[[asyncio.Task[None]], None],
     ) -> None:
         self.track = Track(progress)
         self.trouble = ""
@@ -96,13 +97,15 @@ class Follower:
         self._unsaved = 0
         self._before = before
         self._dealt = dealt
+        self._ended = ended
         self._view: PartialView | None = None
         self._lanes: dict[str, _Lane] = {}
         self._parked = {each.key: each for each in parked}
         self._held = {each.run_id: each.key for each in parked if each.held}
         self._counted: set[str] = set()
         self._stalled: set[str] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
+        # In the order in which they began, so that they also end in the same order each time.
+        self._tasks: dict[asyncio.Task[None], None] = {}
         self._draining = False
 
     @property
@@ -154,8 +157,9 @@ class Follower:
         if parked.key in self._parked and not any(task.get_name() == parked.key for task in self._tasks):
             self._parked[parked.key] = parked
             task = asyncio.create_task(self._release(parked), name=parked.key)
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._tasks[task] = None
+            task.add_done_callback(self._tasks.pop)
+            task.add_done_callback(self._ended)
 
     def find(self, key: str) -> Parked | None:
         """Return a parked change by its key."""
@@ -241,6 +245,7 @@ class Follower:
         if lane is None:
             lane = self._lanes[item.run_id] = _Lane()
             lane.task = asyncio.create_task(self._work(item.run_id, lane))
+            lane.task.add_done_callback(self._ended)
         lane.items.append(item)
 
     async def _work(self, run_id: str, lane: _Lane) -> None:
@@ -301,7 +306,7 @@ class Follower:
     async def save_counts(self) -> None:
         """Record how many changes are held behind the parked ones."""
         counted, self._counted = self._counted, set()
-        for key in counted & self._parked.keys():
+        for key in sorted(counted & self._parked.keys()):
             await self._attempts.store.park(self._parked[key])
 
     async def _park(self, item: Item, failed: Failed, *, held: bool, behind: int = 0) -> bool:
@@ -320,7 +325,7 @@ class Follower:
             event_type=item.delivery.event_type,
             error=failed.error,
             attempts=failed.attempts,
-            time=datetime.now(UTC).isoformat(),
+            time=self._attempts.now(),
             held=held,
             behind=behind,
         )

@@ -20,7 +20,7 @@ from consumers.host.start import Start
 from consumers.host.store import ProgressStore
 from consumers.host.wanted import Wanted
 from consumers.host.watchdog import Watchdog
-from engine.errors import ArgumentError, RunlineError
+from engine.errors import ArgumentError, ClosedError, RunlineError
 from engine.executor.threads import Threads
 from engine.limits import (
     FOLLOW_ATTEMPTS,
@@ -110,6 +110,7 @@ class ServiceHost:
             wanted=wanted,
             adopt=adopt,
             dealt=self._dealt,
+            ended=self._ended,
             turn=Turn(),
             deaths_max=deaths,
             clock=clock,
@@ -146,6 +147,8 @@ class ServiceHost:
             loop.start()
         work = (self._save_now_and_then, self._hear_requests, self._hear_others)
         self._work = [asyncio.create_task(each()) for each in work]
+        for task in self._work:
+            task.add_done_callback(self._ended)
 
     async def close(self) -> None:
         """Wait, bounded, for the calls under way, record how far the services have come, and leave the group."""
@@ -169,6 +172,7 @@ class ServiceHost:
 
         Raises:
             GroupDiffersError: The group has other services.
+            Exception: Whatever else went wrong in the host itself, such as MemoryError.
         """
         await asyncio.shield(self._failed)
 
@@ -242,18 +246,23 @@ class ServiceHost:
     async def _follow(self, share: Share) -> None:
         try:
             await share.run()
-        except RunlineError as error:
-            self._fail(error)
-        except Exception as error:  # a mistake of ours: whoever runs the host must hear of it, or it stands still
-            _LOGGER.exception("The host cannot go on")
+        except Exception as error:  # noqa: BLE001 - whoever runs the host must hear of it, or it stands still
             self._fail(error)
 
-    def _fail(self, error: Exception) -> None:
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """Fail with a task that did: a mistake of ours, or memory that was short at the wrong moment."""
+        if not task.cancelled() and (error := task.exception()) is not None and not isinstance(error, ClosedError):
+            self._fail(error)
+
+    def _fail(self, error: BaseException) -> None:
         if not self._failed.done():
             self._failed.set_exception(error)
             # Whoever does not wait for the failure reads of it here.
             self._failed.exception()
-            _LOGGER.error("The host cannot go on: %s", error)
+            if isinstance(error, RunlineError):
+                _LOGGER.error("The host cannot go on: %s", error)
+            else:
+                _LOGGER.error("The host cannot go on", exc_info=error)
 
     def _dealt(self) -> None:
         self._unsaved += 1

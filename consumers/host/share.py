@@ -37,6 +37,7 @@ class Terms(NamedTuple):
         wanted: Which changes are delivered.
         adopt: Whether to go on in a group that has other services, too.
         dealt: Called after each change that was dealt with.
+        ended: Called with each task that has ended, whatever its outcome.
         turn: Of calls in which a process has ended.
         deaths_max: After so many ends of a process in a call its change is parked.
         clock: Waits while nothing can be written down.
@@ -49,6 +50,7 @@ class Terms(NamedTuple):
     wanted: Wanted
     adopt: bool
     dealt: Callable[[], None]
+    ended: Callable[[asyncio.Task[None]], None]
     turn: Turn
     deaths_max: int
     clock: Clock
@@ -170,6 +172,7 @@ class Share:
             careful=careful,
             before=before,
             dealt=terms.dealt,
+            ended=terms.ended,
         )
         if stopped is not None:
             follower.stop(stopped)

@@ -11,6 +11,7 @@ import pytest
 from consumers.host import Delivery, LocalProgress, ServiceHost, Start
 from consumers.host.calls import Call, NotedCall, encode_calls, read_calls
 from consumers.host.local import read_local
+from consumers.host.parked import Parked, Request
 from consumers.host.progress import PartitionProgress, Place, Progress
 from engine import Run, Trace
 from engine.errors import RunlineError
@@ -26,12 +27,25 @@ class Watched(LocalProgress):
 
     notes = 0
     closed = False
+    short = ""
 
     async def note(self, partition: int, calls: Sequence[NotedCall]) -> None:
         self.notes += 1
         await super().note(partition, calls)
 
+    async def park(self, parked: Parked) -> None:
+        if self.short == "park":
+            raise MemoryError
+        await super().park(parked)
+
+    async def asked(self) -> Request:
+        if self.short == "asked":
+            raise MemoryError
+        return await super().asked()
+
     async def save(self, partition: int, progress: PartitionProgress) -> None:
+        if self.short == "save" and progress.services["book"].position > (0, 0):
+            raise MemoryError
         if self.closed:
             raise StoreError("expected to write, but found no room.")
         await super().save(partition, progress)
@@ -241,6 +255,25 @@ async def test_a_service_goes_no_further_than_a_bound_beyond_what_is_recorded(
         store.closed = False
         await host.caught_up()
     await check_complete(log, book)
+
+
+@pytest.mark.parametrize("where", ["park", "asked", "save"])
+async def test_a_host_whose_own_work_fails_says_so_instead_of_standing_still(tmp_path: Path, where: str) -> None:
+    log = SimulatedLog()
+    await play(log, 2)
+    book = Book()
+    book.failing = {"run.succeeded"}
+    store = Watched.open(tmp_path, log.partitions)
+    assert isinstance(store, Watched)
+    store.short = where
+    host = ServiceHost(log, {"book": book}, store, start=Start.beginning(), clock=QuickClock())
+    async with asyncio.timeout(SECONDS):
+        await host.start()
+        with pytest.raises(MemoryError):
+            await host.failure()
+        store.short = ""
+        await host.close()
+    assert not read_local(tmp_path)[0][0].at_work
 
 
 def test_calls_are_read_as_they_were_written_and_nothing_else_is() -> None:
