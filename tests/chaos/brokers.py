@@ -93,9 +93,9 @@ class Brokers:
         """Who is there."""
         return [node for node in self._cluster.nodes if node not in self.away]
 
-    def may_go(self) -> bool:
-        """Return whether one more may go: of three, two at once are enough."""
-        return len(self.away) < max(1, len(self._cluster.nodes) - 1)
+    def may_go(self, most: int) -> bool:
+        """Return whether one more may go when so many may be away at once, but never all of three."""
+        return len(self.away) < min(most, max(1, len(self._cluster.nodes) - 1))
 
     async def kill(self, node: int, seconds: float) -> None:
         """Kill a broker, and start it again after a while."""

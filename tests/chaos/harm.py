@@ -17,6 +17,8 @@ _DELAY_SECONDS = 0.4
 """The longest delay of everything that passes."""
 _LEADER_SHARE = 0.7
 """Of brokers that are harmed: they lead a certain partition, as far as anybody can say."""
+_TWO_AWAY_SHARE = 0.2
+"""Of harmed brokers of three: they go even while another one is away, when nothing can be written."""
 _EVERYWHERE_SHARE = 0.6
 """Of harmed paths: all of the process's paths, to all brokers."""
 _KILLS = {
@@ -116,13 +118,14 @@ class Harm:
         await asyncio.gather(*leaving)
 
     async def _harm_broker(self, act: Act) -> None:
-        if not self._brokers.may_go():
+        most = 2 if act.detail < _TWO_AWAY_SHARE else 1
+        if not self._brokers.may_go(most):
             self._diary.note("too many brokers are away", fault=act.fault)
             return
         led = _one_of(self._places, act.target)
         node = await self._brokers.leader(*led) if act.detail < _LEADER_SHARE else 0
         leads = node in self._brokers.present
-        if not self._brokers.may_go():
+        if not self._brokers.may_go(most):
             return  # meanwhile, others have gone
         if not leads:
             node = _one_of(self._brokers.present, act.target)
