@@ -40,6 +40,8 @@ DEFINITION_NODES_MAX: Final = 5_000
 DEFINITION_CONNECTIONS_MAX: Final = 20_000
 FINDINGS_MAX: Final = 100
 """Problems of one definition that are listed; more are only counted as more."""
+SUGGESTED_AMONG_MAX: Final = 50
+"""Names that a wrong one is compared with as a whole, to suggest the one that was meant."""
 NODE_EXECUTIONS_DEFAULT: Final = 1_000
 """Node executions of one run when its workflow names no limit of its own."""
 NODE_EXECUTIONS_MAX: Final = 100_000

@@ -1,13 +1,14 @@
 """Names in definitions and registries: short, printable, the same in every system."""
 
 import difflib
+import heapq
 import re
 from collections.abc import Iterable
 from typing import Annotated, Final
 
 from pydantic import Field
 
-from engine.limits import ID_CHARACTERS_MAX
+from engine.limits import ID_CHARACTERS_MAX, SUGGESTED_AMONG_MAX
 
 NAME_PATTERN: Final = "^[A-Za-z0-9_-][A-Za-z0-9._-]*$"
 NAME_WORDS: Final = f"1 to {ID_CHARACTERS_MAX} letters, digits, '.', '_' or '-', not beginning with '.'"
@@ -23,8 +24,26 @@ def is_name(text: str) -> bool:
 
 def suggest(wrong: str, known: Iterable[str]) -> str:
     """Return `; did you mean 'x'?` for the known name nearest to the wrong one, or an empty text."""
-    near = difflib.get_close_matches(wrong[:ID_CHARACTERS_MAX], list(known), n=1)
+    wrong, names = wrong[:ID_CHARACTERS_MAX], list(known)
+    if len(names) > SUGGESTED_AMONG_MAX:
+        # Comparing whole names takes long: only with those that begin and end most like it.
+        names = heapq.nlargest(SUGGESTED_AMONG_MAX, names, key=lambda name: _shared(wrong, name))
+    near = difflib.get_close_matches(wrong, names, n=1)
     return f"; did you mean '{near[0]}'?" if near else ""
+
+
+def _shared(one: str, other: str) -> int:
+    """Return how many characters at the beginning and at the end are the same."""
+    return _begun_alike(one, other) + _begun_alike(one[::-1], other[::-1])
+
+
+def _begun_alike(one: str, other: str) -> int:
+    count = 0
+    for left, right in zip(one, other, strict=False):
+        if left != right:
+            break
+        count += 1
+    return count
 
 
 def listed(names: Iterable[str]) -> str:
