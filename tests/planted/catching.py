@@ -1,6 +1,9 @@
 """Catching: a bug is hunted until a checker says that something is wrong."""
 
+import gc
 import logging
+import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from io import StringIO
@@ -38,12 +41,13 @@ def catch(bug: Bug, first: int) -> Catch | None:
 
     A seed catches a bug when something is wrong with it, and nothing without it.
     """
-    for count in range(bug.within):
-        found = violations_with(bug, first + count)
-        if found and not violations_of(bug.hunt, first + count):
-            # A checker says more than a run that does not end.
-            found.sort(key=lambda violation: not violation.promise)
-            return Catch(tuple(dict.fromkeys(each.checker for each in found)), count + 1, found[0].text)
+    with _unheard():
+        for count in range(bug.within):
+            found = violations_with(bug, first + count)
+            if found and not violations_of(bug.hunt, first + count):
+                # A checker says more than a run that does not end.
+                found.sort(key=lambda violation: not violation.promise)
+                return Catch(tuple(dict.fromkeys(each.checker for each in found)), count + 1, found[0].text)
     return None
 
 
@@ -101,3 +105,23 @@ def _quiet() -> Iterator[None]:
             yield
     finally:
         logging.disable(before)
+
+
+@contextmanager
+def _unheard() -> Iterator[None]:
+    """Let nobody hear what a world that was left in the middle of something complains of when it is swept up."""
+    hook = sys.unraisablehook
+    sys.unraisablehook = _hear_nothing
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                yield
+            finally:
+                gc.collect()
+    finally:
+        sys.unraisablehook = hook
+
+
+def _hear_nothing(unraisable: object) -> None:
+    """Stand for whoever listens."""
