@@ -73,6 +73,8 @@ NODES_RUNNING_MAX: Final = 64
 """Nodes that one executor runs at once unless it is told otherwise."""
 PATIENT_FROM: Final = 5
 """Proposals, or waiting callers, of one process from which on their records wait a moment for each other."""
+LOG_KNOWN_SECONDS_MAX: Final = 30.0
+"""How long a reader waits for records that were on the log a moment ago, before it takes them for lost."""
 FENCE_RETRY_SECONDS_MIN: Final = 0.05
 FENCE_RETRY_SECONDS_MAX: Final = 5.0
 """Bounds of the random, growing delay before a partition is fenced again."""

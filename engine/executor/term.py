@@ -30,6 +30,7 @@ from engine.executor.rejected import rejection_record
 from engine.executor.settings import Settings
 from engine.executor.tasks import Tasks
 from engine.history import read_history
+from engine.log.known import next_known
 from engine.log.partitioner import partition_of
 from engine.log.port import COMMANDS, EVENTS, REJECTIONS, LogRecord, Record
 
@@ -119,7 +120,7 @@ class Term:
         crash_points.reached(CrashPoint.FENCE_AFTER)
         self._epoch = fence_epoch(offset, fence.headers)
         while self.view.position <= offset:
-            for record in await self._events.next():
+            for record in await next_known(self._events):
                 accepted = self.view.fold(record)
                 self._checkpointer.count(record)
                 if accepted is not None:

@@ -13,6 +13,7 @@ from engine.errors import ClosedError, LogDamagedError, LogError, RunlineError
 from engine.executor.beginning import begin
 from engine.limits import CREATED_RUNS_KEPT_MAX, FENCE_RETRY_SECONDS_MAX, FENCE_RETRY_SECONDS_MIN
 from engine.log.errors import LogDeniedError
+from engine.log.known import next_known
 from engine.log.port import EVENTS, Log, LogRecord
 from engine.runs.search import Search, Sought
 
@@ -244,7 +245,7 @@ class Tail:
         self._reader = self._log.reader(EVENTS, self._partition, self._view.position)
         try:
             while self._view.position < end:
-                for record in await self._reader.next():
+                for record in await next_known(self._reader):
                     self._view.fold(record)
         except BaseException:
             self._reader.close()

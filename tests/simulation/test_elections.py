@@ -5,10 +5,12 @@ from collections.abc import Sequence
 
 import pytest
 
-from engine import EngineService
+from engine import EngineService, RunStatus
+from engine.core.records import FENCE, fence_record
 from engine.executor.beginning import begin
-from engine.log.port import EVENTS, LogRecord
+from engine.log.port import EVENTS, Ends, LogRecord, Record
 from tests.simulation.log import SimulatedLog
+from tests.simulation.loop import in_simulation
 from tests.simulation.world import Hearing
 from tests.support.engines import QuickClock, until
 from tests.support.workflows import END, chain, code, registry
@@ -68,3 +70,70 @@ async def test_a_progress_service_begins_at_an_end_that_is_lost_meanwhile(
         async with EngineService.open(losing, registry(), progress_services=[hearing], clock=QuickClock()) as engine:
             run = await engine.run_workflow("chain")
     assert run.run_id in {getattr(heard, "run_id", "") for heard in hearing.heard}
+
+
+class LosingFences(SimulatedLog):
+    """A client whose second fence is acknowledged, and then lost by the brokers."""
+
+    def __init__(self, log: SimulatedLog) -> None:
+        super().__init__(log.partitions, log.clock)
+        self._share_with(log)
+        self.fences = 0
+
+    async def append(self, topic: str, partition: int, record: Record) -> int:
+        offset = await super().append(topic, partition, record)
+        if record.headers.get("ce_type") == FENCE:
+            self.fences += 1
+            if self.fences == 2:
+                self.truncate_from(EVENTS, partition, offset)
+        return offset
+
+
+def test_an_owner_whose_acknowledged_fence_is_lost_fences_again() -> None:
+    async def play() -> None:
+        log = LosingFences(SimulatedLog())
+        async with asyncio.timeout(600):
+            async with EngineService.open(log, registry()) as engine:
+                await engine.publish_workflow(chain(code("a", "add"), END))
+                foreign = fence_record(
+                    "nonce", executor="x", source="/x", time="2026-01-01T00:00:00Z", checkpoint="none"
+                )
+                log.land(EVENTS, 0, foreign)
+                assert (await engine.run_workflow("chain")).run_status is RunStatus.SUCCESS
+        assert log.fences == 3
+
+    for seed in range(3):
+        in_simulation(seed, play)
+
+
+class LosingEnds(SimulatedLog):
+    """A client of a log that loses what its end was when somebody has just asked for it."""
+
+    def __init__(self, log: SimulatedLog) -> None:
+        super().__init__(log.partitions, log.clock, shared=True)
+        self._share_with(log)
+        self.loses = False
+
+    async def ends(self, topic: str, partition: int) -> Ends:
+        ends = await super().ends(topic, partition)
+        if topic == EVENTS and self.loses:
+            self.loses = False
+            self.truncate_from(EVENTS, partition, ends.end - 1)
+        return ends
+
+
+def test_waiters_begin_anew_when_the_end_that_they_read_up_to_is_lost() -> None:
+    async def play() -> None:
+        log = SimulatedLog(shared=True)
+        client = LosingEnds(log)
+        async with EngineService.open(log.client(), registry()) as engine:
+            await engine.publish_workflow(chain(code("a", "add"), END))
+            run = await engine.run_workflow("chain")
+            await engine.create_workflow_run("chain")
+            client.loses = True
+        async with asyncio.timeout(600), EngineService.open(client, executor=False) as waiting:
+            assert await waiting.wait_for_workflow_run(run.run_id) == run
+        assert not client.loses
+
+    for seed in range(3):
+        in_simulation(seed, play)
