@@ -3,6 +3,7 @@
 import hashlib
 import traceback
 from collections import Counter
+from collections.abc import Sequence
 from random import Random
 from typing import NamedTuple
 
@@ -11,11 +12,12 @@ import pytest
 from engine.core.records import COMMIT, FENCE, read_part
 from engine.crash_points import CrashPoint
 from engine.log.place import partitions_of
-from engine.log.port import EVENTS, TOPICS
-from tests.checkers import check_all
+from engine.log.port import EVENTS, PARKED, TOPICS
+from tests.checkers import Delivered, ViewDump, check_all
 from tests.simulation.artefacts import artefacts_of
+from tests.simulation.beside import Beside
 from tests.simulation.checks import check_beginnings, check_commands, check_progress, check_results
-from tests.simulation.crashes import crash
+from tests.simulation.crashes import Crashes, crash
 from tests.simulation.diary import Diary, Entry, keep, keep_storm
 from tests.simulation.loop import StillnessError, in_simulation
 from tests.simulation.shapes import random_definitions
@@ -77,20 +79,35 @@ async def _weather(world: World, diary: Diary, monkeypatch: pytest.MonkeyPatch, 
         storm.workflows.append(shape.id)
     diary.note(f"a storm of {', '.join(sorted(storm.names)) or 'no faults'}")
     crashes = crash(world, diary, monkeypatch, point)
+    beside = Beside(world, storm, monkeypatch)
+    try:
+        return await _all_weather(world, storm, crashes, beside, diary)
+    finally:
+        beside.end()
+
+
+async def _all_weather(world: World, storm: Storm, crashes: Crashes, beside: Beside, diary: Diary) -> list[str]:
     await storm.rage(world.random.choice((20, 60, 120)))
     crashes.stop()
+    beside.calm()
     diary.note("the storm is over")
     survivor = await calm(world)
     violations = [*world.mistakes, *await everything_ends(world, storm)]
     if not violations:
         violations += survivor.leftovers() + check_progress(world, survivor)
+    views = await beside.dumps()
+    deliveries, services = await beside.delivered()
+    world.beside += [*views, *deliveries]
     await survivor.close()
-    return violations + await check_all_of(world)
+    return violations + await check_all_of(world, deliveries, services, views)
 
 
-async def check_all_of(world: World) -> list[str]:
+async def check_all_of(
+    world: World, deliveries: Sequence[Delivered], services: Sequence[str], views: Sequence[ViewDump]
+) -> list[str]:
     """Return what is wrong with what a world left."""
-    violations = list(map(str, check_all(await artefacts_of(world))))
+    left = await artefacts_of(world, deliveries=deliveries, services=services, views=views)
+    violations = list(map(str, check_all(left)))
     for partition in range(world.log.partitions):
         violations += await check_beginnings(world, partition)
         violations += check_commands(world, partition)
@@ -118,10 +135,11 @@ def figures_of(world: World) -> Counter[str]:
 def digest_of(world: World) -> str:
     """Return a digest of everything that a world left."""
     hashed = hashlib.sha256()
-    for topic in TOPICS:
+    for topic in (*TOPICS, PARKED):
         for number in range(partitions_of(topic, world.log.partitions)):
             for record in world.log.partition(topic, number).history:
                 hashed.update(repr((topic, number, record)).encode())
+    hashed.update(repr(world.beside).encode())
     for left in (world.ledger.effects, world.results, world.acknowledged, world.loop.turns, world.loop.time()):
         hashed.update(repr(left).encode())
     return hashed.hexdigest()

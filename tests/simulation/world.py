@@ -97,6 +97,9 @@ class World:
     """Engines, callers and what goes wrong.
 
     Attributes:
+        hosts: The processes with an engine.
+        others: Those that keep views and host services.
+        beside: What these came to.
         history: What callers asked, and what they were told.
         acknowledged: Runs whose creation somebody was told of.
         results: What waiting callers were given.
@@ -127,6 +130,8 @@ class World:
         self.ids = SimulatedIds(self.random, self.clock)
         self.ledger = Ledger(self.random)
         self.hosts: list[Host] = []
+        self.others: list[Program] = []
+        self.beside: list[object] = []
         self.history = History()
         self.acknowledged: list[str] = []
         self.results: list[Run] = []
@@ -156,7 +161,7 @@ class World:
     @property
     def programs(self) -> list[Program]:
         """All processes that have not ended."""
-        return [program for program in self.hosts if not program.gone]
+        return [program for program in (*self.hosts, *self.others) if not program.gone]
 
     def call(self, host: Host, wish: Callable[[Host], Coroutine[None, None, None]]) -> None:
         """Let somebody call an engine, in its process.
