@@ -22,6 +22,7 @@ from engine.core.rejection import RUN_ENDED, RUN_UNREADABLE, WRONG_PARTITION, Re
 from engine.core.state import GENESIS, RunState
 from engine.core.view import Accepted
 from engine.crash_points import CrashPoint
+from engine.errors import LogError
 from engine.executor.batches import batches
 from engine.executor.beginning import Beginning, begin
 from engine.executor.checkpointer import Checkpointer
@@ -30,6 +31,7 @@ from engine.executor.rejected import rejection_record
 from engine.executor.settings import Settings
 from engine.executor.tasks import Tasks
 from engine.history import read_history
+from engine.limits import LOG_KNOWN_SECONDS_MAX
 from engine.log.known import next_known
 from engine.log.partitioner import partition_of
 from engine.log.port import COMMANDS, EVENTS, REJECTIONS, LogRecord, Record
@@ -160,7 +162,7 @@ class Term:
         self._attempts.release_all_but(self._number, self.view.runs)
         for state in list(self.view.runs.values()):
             self._resume(state)
-        for work in (self._read_events(), self._read_commands()):
+        for work in (self._read_events(), self._read_commands(), self._miss_commits()):
             self._tasks.spawn(work)
         await self._tasks.broken
 
@@ -197,6 +199,21 @@ class Term:
                 self._decide_due()
             if self._checkpointer.due(self._intake.position):
                 self._tasks.spawn(self._checkpointer.write(self._epoch, self._intake))
+
+    async def _miss_commits(self) -> None:
+        """Begin again when commits are not on the log that were sent long ago and did not fail.
+
+        An unclean election may take a record away before it was read: then nobody says anything any more.
+        """
+        while True:
+            sent = {run_id: proposal.sent for run_id, proposal in self._pending.items() if proposal.sent is not None}
+            await asyncio.sleep(LOG_KNOWN_SECONDS_MAX)
+            missed = [run_id for run_id, each in sent.items() if self._pending.get(run_id, _REJECTION).sent is each]
+            if missed and (await self._log.ends(EVENTS, self._number)).end <= self.view.position:
+                raise LogError(
+                    f"expected to read back {len(missed)} commits, such as one of run {missed[0]}, but partition "
+                    f"{self._number} of {EVENTS} does not hold them {LOG_KNOWN_SECONDS_MAX:.0f} s after they were sent."
+                )
 
     def _fold(self, record: LogRecord) -> Accepted | None:
         return self.view.fold(record, self._pending.get(record.key, _REJECTION).sent)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pytest
 
 from engine import EngineService, RunStatus
-from engine.core.records import FENCE, fence_record
+from engine.core.records import COMMIT, FENCE, fence_record
 from engine.executor.beginning import begin
 from engine.log.port import EVENTS, Ends, LogRecord, Record
 from tests.simulation.log import SimulatedLog
@@ -101,6 +101,36 @@ def test_an_owner_whose_acknowledged_fence_is_lost_fences_again() -> None:
                 log.land(EVENTS, 0, foreign)
                 assert (await engine.run_workflow("chain")).run_status is RunStatus.SUCCESS
         assert log.fences == 3
+
+    for seed in range(3):
+        in_simulation(seed, play)
+
+
+class LosingCommits(SimulatedLog):
+    """A client whose third commit lands, and is lost by the brokers before anybody has read it."""
+
+    def __init__(self, log: SimulatedLog) -> None:
+        super().__init__(log.partitions, log.clock)
+        self._share_with(log)
+        self.commits = 0
+
+    def land(self, topic: str, partition: int, record: Record) -> int:
+        offset = super().land(topic, partition, record)
+        if record.headers.get("ce_type") == COMMIT:
+            self.commits += 1
+            if self.commits == 3:
+                self.truncate_from(EVENTS, partition, offset)
+        return offset
+
+
+def test_an_owner_whose_commit_is_lost_before_it_was_read_does_not_wait_for_it_for_ever() -> None:
+    async def play() -> None:
+        log = LosingCommits(SimulatedLog())
+        async with asyncio.timeout(600):
+            async with EngineService.open(log, registry()) as engine:
+                await engine.publish_workflow(chain(code("a", "add"), code("b", "add"), END))
+                assert (await engine.run_workflow("chain")).run_status is RunStatus.SUCCESS
+        assert log.commits > 3
 
     for seed in range(3):
         in_simulation(seed, play)
