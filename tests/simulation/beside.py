@@ -26,6 +26,8 @@ SETTLE_SECONDS_MAX: Final = 120.0
 """Simulated seconds after the end of all runs within which views and services have everything."""
 _MEMORY: Final = Path("/dev/shm")  # noqa: S108 - where there is one; directories get names of their own
 _HOSTS_MAX: Final = 3
+_SHARE: Final = 0.3
+"""How many worlds have views, and how many have services."""
 
 
 class Beside:
@@ -48,7 +50,8 @@ class Beside:
         # A fold lets others go on after a while; by the machine's clock that would be now and then.
         monkeypatch.setattr("projections.partition_fold.time", SimpleNamespace(monotonic=world.loop.time))
         monkeypatch.setattr("projections.partition_fold.PROJECTION_BATCH_RECORDS", random.choice((1, 3, 500)))
-        self._keeps_views, self._has_services = random.random() < 0.5, random.random() < 0.5
+        # Not in every world: each costs about as much as the engines do.
+        self._keeps_views, self._has_services = random.random() < _SHARE, random.random() < _SHARE
         self._fails = random.random() < 0.3
         self._loses_power = random.random() < 0.3
         self.deliveries = Deliveries(random)
