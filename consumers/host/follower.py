@@ -154,12 +154,16 @@ class Follower:
 
     def ask(self, parked: Parked) -> None:
         """Deliver a parked change again, or skip it, and what is held behind it; nothing else waits for that."""
-        if parked.key in self._parked and not any(task.get_name() == parked.key for task in self._tasks):
+        if parked.key in self._parked and not self.releases(parked.key):
             self._parked[parked.key] = parked
             task = asyncio.create_task(self._release(parked), name=parked.key)
             self._tasks[task] = None
             task.add_done_callback(self._tasks.pop)
             task.add_done_callback(self._ended)
+
+    def releases(self, key: str) -> bool:
+        """Return whether a parked change is being delivered again, or skipped, by its key."""
+        return any(task.get_name() == key for task in self._tasks)
 
     def find(self, key: str) -> Parked | None:
         """Return a parked change by its key."""
@@ -353,7 +357,7 @@ class Follower:
                 for item in items_of(self.partition, record, accepted, self._wanted):
                     if not await self._deliver_again(parked, item):
                         return
-        if parked.held:
+        if self._held.get(parked.run_id) == parked.key:
             del self._held[parked.run_id]
         del self._parked[parked.key]
         await self._attempts.record(self._attempts.store.unpark, parked)

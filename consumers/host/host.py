@@ -293,7 +293,8 @@ class ServiceHost:
             for share in list(self._shares.values()):
                 await share.begun.wait()
             for follower in self._followers():
-                if (parked := follower.find(request.key)) is not None:
+                # One that is under way already takes the change from where it is kept: it must not be put there again.
+                if (parked := follower.find(request.key)) is not None and not follower.releases(request.key):
                     parked = replace(parked, asked=request.action)
                     try:
                         await self._store.park(parked)
