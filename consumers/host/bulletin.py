@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 import orjson
 
 from consumers.host.calls import NotedCall, encode_calls, read_calls
-from consumers.host.parked import Action, Parked, Request, read_parked
+from consumers.host.parked import Action, Parked, Request, parked_in, read_parked
 from engine.errors import ClosedError, RunlineError
 from engine.limits import FENCE_RETRY_SECONDS_MAX, FENCE_RETRY_SECONDS_MIN
 from engine.log.port import PARKED, LogRecord, Record, SharingLog
@@ -167,7 +167,7 @@ class Bulletin:
         self._moved = asyncio.Event()
 
     def _take_parked(self, key: str, record: LogRecord, end: int) -> None:
-        partition = partition_of(key)
+        _, partition = parked_in(key)
         if record.value and _parked(record) is not None:
             self._parked[partition][key] = record.offset
         elif not record.value:
@@ -200,12 +200,6 @@ def own_key(record: LogRecord, group: str) -> str:
 def is_parked(key: str) -> bool:
     """Return whether a key of a group is that of a parked change."""
     return bool(key) and not key.startswith("!")
-
-
-def partition_of(key: str) -> int:
-    """Return the partition of a parked change by its key; -1 when it is none of ours."""
-    number = key.partition("/")[2].partition("/")[0]
-    return int(number) if number.isdecimal() else -1
 
 
 def _parked(record: LogRecord) -> Parked | None:

@@ -360,7 +360,7 @@ class Follower:
         if self._held.get(parked.run_id) == parked.key:
             del self._held[parked.run_id]
         del self._parked[parked.key]
-        await self._attempts.record(self._attempts.store.unpark, parked)
+        await self._attempts.record(self._attempts.store.unpark, parked.key)
         _LOGGER.info("%s goes on with run %s", self.name, parked.run_id)
 
     async def _deliver_again(self, parked: Parked, item: Item) -> bool:
@@ -381,7 +381,7 @@ class Follower:
             del self._parked[parked.key]
             await self._park(item, failed, held=parked.held, behind=now.behind)
             if item.place != parked.place:
-                await self._attempts.record(self._attempts.store.unpark, parked)
+                await self._attempts.record(self._attempts.store.unpark, parked.key)
         return False
 
     async def _fold_again(self, offset: int) -> PartialView:

@@ -15,6 +15,7 @@ from consumers.host.follower import Follower
 from consumers.host.lag import Lag
 from consumers.host.local import check_name
 from consumers.host.loops import HostLoop, OwnLoop
+from consumers.host.parked import Request, parked_in
 from consumers.host.share import Share, Terms
 from consumers.host.start import Start
 from consumers.host.store import ProgressStore
@@ -290,17 +291,27 @@ class ServiceHost:
     async def _hear_requests(self) -> None:
         while True:
             request = await self._store.asked()
-            for share in list(self._shares.values()):
+            service, partition = parked_in(request.key)
+            if (share := self._shares.get(partition)) is not None:
                 await share.begun.wait()
-            for follower in self._followers():
-                # One that is under way already takes the change from where it is kept: it must not be put there again.
-                if (parked := follower.find(request.key)) is not None and not follower.releases(request.key):
-                    parked = replace(parked, asked=request.action)
-                    try:
-                        await self._store.park(parked)
-                    except RunlineError as error:
-                        _LOGGER.error("%s cannot be asked for: %s", request.key, error)  # noqa: TRY400 - the text says it all
-                    follower.ask(parked)
+                for follower in share.followers:
+                    if follower.service == service:
+                        await self._grant(request, follower)
+
+    async def _grant(self, request: Request, follower: Follower) -> None:
+        parked = follower.find(request.key)
+        try:
+            if parked is None:
+                # A host that had lost the partition parked it late. Whoever has the partition deals with the change.
+                _LOGGER.warning("%s does not know %s: it is parked no more", follower.name, request.key)
+                await self._store.unpark(request.key)
+            # One that is under way already takes the change from where it is kept: it must not be put there again.
+            elif not follower.releases(request.key):
+                await self._store.park(parked := replace(parked, asked=request.action))
+        except RunlineError as error:
+            _LOGGER.error("%s cannot be asked for: %s", request.key, error)  # noqa: TRY400 - the text says it all
+        if parked is not None:
+            follower.ask(parked)
 
     async def _hear_others(self) -> None:
         here = ", ".join(self._terms.names)

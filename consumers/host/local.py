@@ -119,10 +119,10 @@ class LocalProgress:
         batch.put(_PARKED, parked.key.encode(), parked.encode())
         self._store.write(batch)
 
-    async def unpark(self, parked: Parked) -> None:
-        """Forget a parked change."""
+    async def unpark(self, key: str) -> None:
+        """Forget a parked change, by its key."""
         batch = self._store.batch()
-        batch.delete(_PARKED, parked.key.encode())
+        batch.delete(_PARKED, key.encode())
         self._store.write(batch)
 
     async def noted(self, partition: int) -> Sequence[NotedCall]:

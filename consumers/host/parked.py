@@ -72,6 +72,13 @@ class Request(NamedTuple):
     key: str
 
 
+def parked_in(key: str) -> tuple[str, int]:
+    """Return the service and the partition of a parked change by its key; -1 when that is no such key."""
+    service, _, rest = key.partition("/")
+    number = rest.partition("/")[0]
+    return service, int(number) if number.isdecimal() else -1
+
+
 def read_parked(text: bytes, where: str) -> Parked:
     """Return a parked change from JSON.
 

@@ -90,9 +90,9 @@ class SharedProgress:
         """Keep a parked change."""
         await self._log.append(PARKED, 0, parked_record(self._group, parked, ""))
 
-    async def unpark(self, parked: Parked) -> None:
-        """Forget a parked change."""
-        await self._log.erase(PARKED, 0, f"{self._group}/{parked.key}")
+    async def unpark(self, key: str) -> None:
+        """Forget a parked change, by its key."""
+        await self._log.erase(PARKED, 0, f"{self._group}/{key}")
 
     async def noted(self, partition: int) -> Sequence[NotedCall]:
         """Return the calls that were written down in a partition."""

@@ -49,8 +49,8 @@ class ProgressStore(Protocol):
         """Keep a parked change, in place of what was kept under its key."""
         ...
 
-    async def unpark(self, parked: Parked) -> None:
-        """Forget a parked change."""
+    async def unpark(self, key: str) -> None:
+        """Forget a parked change, by its key."""
         ...
 
     async def noted(self, partition: int) -> Sequence[NotedCall]:

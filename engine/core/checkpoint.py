@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from itertools import islice
-from typing import NotRequired
+from typing import Final, NotRequired
 
 import orjson
 from typing_extensions import TypedDict
@@ -37,6 +37,10 @@ class OpenRun(TypedDict):
     traces: int
     head: str
     decided: int
+
+
+EMPTY_PART: Final = b'{"runs":[],"ended":{}}'
+"""The value of a part that only completes a checkpoint."""
 
 
 class PartValue(TypedDict):

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Coroutine, Iterator
 
 from engine import crash_points
-from engine.core.checkpoint import part_values
+from engine.core.checkpoint import EMPTY_PART, part_values
 from engine.core.records import NO_CHECKPOINT, PART_KEY, PartHeading, part_record
 from engine.crash_points import CrashPoint
 from engine.executor.beginning import Beginning
@@ -31,6 +31,7 @@ class Checkpointer:
         self._commands_at_last = beginning.view.commands
         self._bytes_of_last = beginning.bytes_read
         self._writing = False
+        self._part_read = asyncio.Event()
 
     @property
     def named(self) -> str:
@@ -41,6 +42,8 @@ class Checkpointer:
         """Count a record that was read."""
         if record.key != PART_KEY:
             self._bytes_since += len(record.value)
+        else:
+            self._part_read.set()
 
     def due(self, commands: int) -> bool:
         """Return whether it is time for a checkpoint.
@@ -73,7 +76,6 @@ class Checkpointer:
         return self._write(epoch, view.position, values, commands, clock)
 
     async def _write(self, epoch: str, start: int, parts: Iterator[bytes], commands: int, clock: int) -> None:
-        settings = self._settings
         crash_points.reached(CrashPoint.CHECKPOINT_TAKEN)
         values: list[bytes] = []
         for value in parts:
@@ -81,12 +83,24 @@ class Checkpointer:
             # Let runs go on between two parts: encoding thousands of states takes a while.
             await asyncio.sleep(0)
         self._bytes_of_last = sum(map(len, values))
+        offset = -1
+        count = len(values) + 1
         for number, value in enumerate(values):
-            heading = PartHeading(epoch, start, number, len(values), commands, clock)
-            record = part_record(
-                value, heading, source=settings.source, time=settings.clock.now(), checkpoint=self.named
-            )
-            await settings.log.append(EVENTS, self._number, record)
-            last = number == len(values) - 1
-            crash_points.reached(CrashPoint.CHECKPOINT_WRITTEN if last else CrashPoint.CHECKPOINT_PART)
+            offset = await self._append(value, PartHeading(epoch, start, number, count, commands, clock))
+            crash_points.reached(CrashPoint.CHECKPOINT_PART)
+        # An unclean election may have taken records away whose fold this is. Whoever reads back what stands behind them
+        # notices, and begins anew: so the last part, without which it is no checkpoint, waits for that.
+        await self._read_back(offset)
+        await self._append(EMPTY_PART, PartHeading(epoch, start, len(values), count, commands, clock))
+        crash_points.reached(CrashPoint.CHECKPOINT_WRITTEN)
         self._writing = False
+
+    async def _append(self, value: bytes, heading: PartHeading) -> int:
+        settings = self._settings
+        record = part_record(value, heading, source=settings.source, time=settings.clock.now(), checkpoint=self.named)
+        return await settings.log.append(EVENTS, self._number, record)
+
+    async def _read_back(self, offset: int) -> None:
+        while self._view.position <= offset:
+            self._part_read.clear()
+            await self._part_read.wait()

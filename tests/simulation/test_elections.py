@@ -6,10 +6,10 @@ from collections.abc import Sequence
 import pytest
 
 from engine import EngineService, RunStatus
-from engine.core.records import COMMIT, FENCE, fence_record
+from engine.core.records import COMMIT, FENCE, PART, fence_record
 from engine.executor.beginning import begin
 from engine.log.port import EVENTS, Ends, LogRecord, Record
-from tests.simulation.log import SimulatedLog
+from tests.simulation.log import SimulatedLog, SimulatedReader
 from tests.simulation.loop import in_simulation
 from tests.simulation.world import Hearing
 from tests.support.engines import QuickClock, until
@@ -70,6 +70,59 @@ async def test_a_progress_service_begins_at_an_end_that_is_lost_meanwhile(
         async with EngineService.open(losing, registry(), progress_services=[hearing], clock=QuickClock()) as engine:
             run = await engine.run_workflow("chain")
     assert run.run_id in {getattr(heard, "run_id", "") for heard in hearing.heard}
+
+
+class Slow(SimulatedReader):
+    """Hands out parts of checkpoints late."""
+
+    async def next(self) -> Sequence[LogRecord]:
+        records = await super().next()
+        if any(record.headers.get("ce_type") == PART for record in records):
+            await asyncio.sleep(0.01)
+        return records
+
+
+class WatchingParts(SimulatedLog):
+    """A client that notes, at each last part of a checkpoint, where the part before is and how far it was read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.service: EngineService | None = None
+        self.seen: list[tuple[int, int]] = []
+        self._part = -1
+
+    def reader(self, topic: str, partition: int, offset: int) -> SimulatedReader:
+        return Slow(self, topic, partition, offset, 0)
+
+    async def append(self, topic: str, partition: int, record: Record) -> int:
+        headers = record.headers
+        if headers.get("ce_type") == PART and int(headers["part"]) + 1 == int(headers["parts"]):
+            assert self.service is not None
+            assert self.service._executor is not None
+            term = self.service._executor._partitions[0]._term
+            assert term is not None
+            self.seen.append((self._part, term.view.position))
+        offset = await super().append(topic, partition, record)
+        if headers.get("ce_type") == PART:
+            self._part = offset
+        return offset
+
+
+def test_no_checkpoint_is_complete_before_its_owner_has_read_what_stands_before_its_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("engine.executor.checkpointer.CHECKPOINT_COMMANDS", 1)
+
+    async def play() -> None:
+        log = WatchingParts()
+        async with EngineService.open(log, registry()) as log.service:
+            await log.service.publish_workflow(chain(code("a", "add"), END))
+            for _ in range(20):
+                await log.service.run_workflow("chain")
+            await until(lambda: len(log.seen) > 5)
+        assert all(position > part for part, position in log.seen), log.seen
+
+    in_simulation(1, play)
 
 
 class LosingFences(SimulatedLog):
