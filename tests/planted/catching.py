@@ -1,9 +1,6 @@
 """Catching: a bug is hunted until a checker says that something is wrong."""
 
-import gc
 import logging
-import sys
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from io import StringIO
@@ -14,6 +11,7 @@ from tests.planted.followings import FOLLOWINGS
 from tests.planted.planting import Bug, planted
 from tests.planted.scenes import SCENES, play
 from tests.planted.scripts import SCRIPTS
+from tests.simulation.remains import unheard
 from tests.simulation.simulate import simulate
 
 STORM: Final = "storm"
@@ -41,7 +39,7 @@ def catch(bug: Bug, first: int) -> Catch | None:
 
     A seed catches a bug when something is wrong with it, and nothing without it.
     """
-    with _unheard():
+    with unheard():
         for count in range(bug.within):
             found = violations_with(bug, first + count)
             if found and not violations_of(bug.hunt, first + count):
@@ -105,23 +103,3 @@ def _quiet() -> Iterator[None]:
             yield
     finally:
         logging.disable(before)
-
-
-@contextmanager
-def _unheard() -> Iterator[None]:
-    """Let nobody hear what a world that was left in the middle of something complains of when it is swept up."""
-    hook = sys.unraisablehook
-    sys.unraisablehook = _hear_nothing
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            try:
-                yield
-            finally:
-                gc.collect()
-    finally:
-        sys.unraisablehook = hook
-
-
-def _hear_nothing(unraisable: object) -> None:
-    """Stand for whoever listens."""

@@ -17,6 +17,7 @@ from typing import Final, TypeVar, cast
 
 import pytest
 
+from tests.simulation.remains import unheard
 from tests.simulation.threads import simulate_threads
 
 T = TypeVar("T")
@@ -303,11 +304,14 @@ def in_simulation(seed: int, work: Callable[[], Coroutine[object, object, T]]) -
     asyncio._set_running_loop(None)
     loop = SimulatedLoop(Random(f"loop {seed}"))
     try:
-        with pytest.MonkeyPatch.context() as monkeypatch:
-            simulate_threads(monkeypatch)
-            return loop.run_until_complete(work())
+        with unheard():
+            try:
+                with pytest.MonkeyPatch.context() as monkeypatch:
+                    simulate_threads(monkeypatch)
+                    return loop.run_until_complete(work())
+            finally:
+                loop.bury()
     finally:
-        loop.bury()
         asyncio._set_running_loop(running)
 
 

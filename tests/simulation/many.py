@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
+from tests.simulation.remains import unheard
 from tests.simulation.simulate import Report, simulate
 
 _TOGETHER: Final = 10
@@ -103,7 +104,8 @@ def run_batch(seeds: Iterable[int]) -> list[_Result]:
     """Run some seeds, in silence: faults are loud, as they should be, and a thousand of them tell nobody anything."""
     logging.disable(logging.CRITICAL)
     try:
-        return [_result(simulate(seed)) for seed in seeds]
+        with unheard():
+            return [_result(simulate(seed)) for seed in seeds]
     finally:
         logging.disable(logging.NOTSET)
 
