@@ -1,6 +1,7 @@
 """A world of several engines on one simulated log, everything in it decided by one seed."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Coroutine
 from random import Random
 from typing import NamedTuple
@@ -76,13 +77,15 @@ class Host(Program):
         """Return what an engine with nothing to do still holds."""
         executor = self.service._executor
         assert executor is not None
-        found = {"attempts": len(executor._attempts), "waiters": len(self.service._waiters)}
+        found = Counter({"attempts": len(executor._attempts), "waiters": len(self.service._waiters)})
         for partition in executor._partitions.values():
             term = partition._term
-            assert term is not None
-            found |= {"inbox": len(term._inbox), "pending": len(term._pending), "undecided": len(term._intake)}
-        dead = sum(task.done() for task in executor._tasks.values())
-        return [f"{self.name} holds {count} {what}" for what, count in (found | {"dead tasks": dead}).items() if count]
+            if term is None:
+                found["partitions without taking them over"] += 1
+            else:
+                found.update(inbox=len(term._inbox), pending=len(term._pending), undecided=len(term._intake))
+        found["dead tasks"] = sum(task.done() for task in executor._tasks.values())
+        return [f"{self.name} holds {count} {what}" for what, count in found.items() if count]
 
 
 class _Folded(NamedTuple):
