@@ -66,8 +66,8 @@ class OpenRun:
 
     @classmethod
     def restore(cls, saved: Mapping[str, object]) -> "OpenRun":
-        """Return what `save` gave."""
-        return cls(**cast("dict[str, str]", dict(saved)))  # type: ignore[arg-type]  # written by `save`
+        """Return what `save` gave; whoever goes on counts generations anew."""
+        return cls(**cast("dict[str, str]", {**saved, "generation": 0}))  # type: ignore[arg-type]  # written by `save`
 
 
 _FIELDS: Final = tuple(each.name for each in fields(OpenRun))
