@@ -3,8 +3,13 @@
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from engine.broker import Cluster, find_broker, start_broker
+
+# A busy machine is slow, and that says nothing about the code.
+settings.register_profile("runline", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("runline")
 
 
 @pytest.fixture(scope="session")
