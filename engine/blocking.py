@@ -6,6 +6,7 @@ from collections.abc import Coroutine
 from typing import TypeVar
 
 from engine.errors import LoopRunningError
+from engine.limits import DRAIN_SECONDS
 
 T = TypeVar("T")
 
@@ -36,7 +37,17 @@ class LoopThread:
         return asyncio.run_coroutine_threadsafe(call, self._loop).result()
 
     def close(self) -> None:
-        """Stop the loop and its thread."""
+        """End what is left in the loop, and stop it and its thread."""
+        self.call(_end_tasks())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
+
+
+async def _end_tasks() -> None:
+    """Cancel all other tasks and wait until they are over, bounded: a function may refuse to be cancelled."""
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(tasks, timeout=DRAIN_SECONDS)
