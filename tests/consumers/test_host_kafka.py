@@ -131,14 +131,18 @@ async def test_hosts_that_are_killed_or_stopped_lose_nothing(location: KafkaLoca
                 await end(victim)
         working.cancel()
         await asyncio.gather(working, return_exceptions=True)
-        ends = {number: (await log.ends(EVENTS, number)).end for number in range(PARTITIONS)}
-        while await lowest(log) != ends:  # noqa: ASYNC110 - other processes work
+        # Asked again each time: what was under way when the callers went is still being written.
+        while await lowest(log) != await ends(log):  # noqa: ASYNC110 - other processes work
             await asyncio.sleep(0.1)
         for host in hosts:
             await end(host)
     lines = read_lines(heard)
     print(f"{await check_heard(log, lines):.2f} lines for each change")
     await log.close()
+
+
+async def ends(log: KafkaLog) -> dict[int, int]:
+    return {number: (await log.ends(EVENTS, number)).end for number in range(PARTITIONS)}
 
 
 async def lowest(log: KafkaLog) -> dict[int, int]:
