@@ -20,6 +20,8 @@ from projections.runs import INDEX_FAMILY, ROWS_FAMILY, RunSummary, decode_row, 
 T = TypeVar("T")
 
 _CURSOR_CHARACTERS_MAX: Final = 1_000
+_FORM: Final = b"\x01"
+"""How a cursor begins: never with a hyphen, which a command line would take for an option's."""
 _DIGEST_BYTES: Final = 8
 _PLACE_BYTES_MIN: Final = 9
 
@@ -133,7 +135,7 @@ def list_runs(store: Store, wanted: RunFilter, limit: int, cursor: str | None) -
 
 def make_cursor(place: bytes, wanted: RunFilter) -> str:
     """Return the cursor of the page behind a place in a list."""
-    return base64.urlsafe_b64encode(_digest(wanted) + place).decode().rstrip("=")
+    return base64.urlsafe_b64encode(_FORM + _digest(wanted) + place).decode().rstrip("=")
 
 
 def read_cursor(cursor: object, wanted: RunFilter) -> bytes:
@@ -148,12 +150,13 @@ def read_cursor(cursor: object, wanted: RunFilter) -> bytes:
         data = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
     except (binascii.Error, ValueError) as error:
         raise CursorError(f"Expected a cursor, as a page gave it, but found {cursor[:80]!r}.") from error
-    if data[:_DIGEST_BYTES] != _digest(wanted) or len(data) < _DIGEST_BYTES + _PLACE_BYTES_MIN:
+    form, digest, place = data[:1], data[1 : 1 + _DIGEST_BYTES], data[1 + _DIGEST_BYTES :]
+    if form != _FORM or digest != _digest(wanted) or len(place) < _PLACE_BYTES_MIN:
         raise CursorError(
             f"Expected a cursor of a list with the same filters, but {cursor[:80]!r} is of another one.",
             hint="Begin with the first page.",
         )
-    return data[_DIGEST_BYTES:]
+    return place
 
 
 def check_limit(limit: object) -> None:

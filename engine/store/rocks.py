@@ -9,7 +9,7 @@ import math
 import os
 import shutil
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final, Literal
@@ -40,6 +40,10 @@ Mode = Literal["writing", "following", "inspecting"]
 _APPENDED: Final = "MANIFEST-"
 _LOGS: Final = ".log"
 """Begins, and ends, the names of the files that a writer appends to."""
+_Written = Mapping[str, int]
+"""The bytes of the files that a writer appends to, by name."""
+_CATCH_UPS_MAX: Final = 100
+"""How often who reads beside a writer looks again because files were replaced meanwhile; twice is rare."""
 _DEFAULT: Final = "default"
 """The family that every RocksDB database has."""
 _BLOCK_BYTES: Final = 16 * 1024
@@ -86,7 +90,7 @@ class RocksStore:
         self._lost_tail = lost_tail
         self._together = together
         self._scratch: Path | None = None
-        self._seen: frozenset[tuple[str, int]] = frozenset()
+        self._seen: _Written = {}
         self._database: Rdict | None = None
         self._families: dict[str, Rdict] = {}
         self._handles: dict[str, ColumnFamily] = {}
@@ -230,13 +234,26 @@ class RocksStore:
             database = self._opened()
             # Looked at first, so that what is written meanwhile is seen the next time.
             written = _written(self._directory)
-            if written and written == self._seen:
-                return
+            if not written or written != self._seen:
+                self._catch_up(database, written)
+
+    def _catch_up(self, database: Rdict, written: _Written) -> None:
+        """Take over what the writer's files have, none of which was replaced meanwhile.
+
+        RocksDB reads the list of tables first, and the write-ahead logs then. Where the writer puts a log's rows into
+        a table in between and removes the log, they are in neither.
+        """
+        for _ in range(_CATCH_UPS_MAX):
+            before = written
             try:
                 database.try_catch_up_with_primary()
             except Exception as error:
                 raise self._failure(error) from error
-            self._seen = written
+            written = _written(self._directory)
+            if _has_all(before, written):
+                self._seen = before
+                return
+        raise StoreError(f"the store {self._directory} cannot be read: its writer replaces its files all the time.")
 
     def checkpoint(self, directory: Path) -> None:
         """Put a copy of the store as it is now into a new directory; files are shared where the disk allows it."""
@@ -296,6 +313,13 @@ class RocksStore:
             with suppress(StoreError):
                 self.close()
             raise _translated(error, self._directory) from error
+        self._seen = {}
+        try:
+            self.refresh()
+        except BaseException:
+            with suppress(StoreError):
+                self.close()
+            raise
 
     def _access(self) -> AccessType:
         if self._mode == "writing":
@@ -316,18 +340,28 @@ class RocksStore:
         return _translated(error, self._directory)
 
 
-def _written(directory: Path) -> frozenset[tuple[str, int]]:
+def _has_all(before: _Written, after: _Written) -> bool:
+    """Return whether all that was in these files before can still be found there."""
+    return bool(before) and before.keys() <= after.keys() and _tables(before) == _tables(after)
+
+
+def _tables(written: _Written) -> _Written:
+    """Return how far the lists of tables have come."""
+    return {name: size for name, size in written.items() if name.startswith(_APPENDED)}
+
+
+def _written(directory: Path) -> _Written:
     """Return how far the files have come that a writer appends to: catching up costs a hundred times as much."""
     try:
         with os.scandir(directory) as entries:
-            return frozenset(
-                (entry.name, entry.stat().st_size)
+            return {
+                entry.name: entry.stat().st_size
                 for entry in entries
                 if entry.name.startswith(_APPENDED) or entry.name.endswith(_LOGS)
-            )
+            }
     except OSError:
         # Files come and go while the writer works: then there is something to catch up with.
-        return frozenset()
+        return {}
 
 
 def _cache() -> Cache:

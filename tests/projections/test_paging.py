@@ -140,6 +140,12 @@ async def test_a_page_that_looked_at_enough_rows_ends_and_the_list_goes_on(
         assert len(await every_page(views, RunFilter(error="ValueError"), 1)) == 5
 
 
+def test_no_cursor_looks_like_an_option_of_a_command() -> None:
+    cursors = {make_cursor(b"place", RunFilter(error=f"error {number}")) for number in range(1_000)}
+    assert len(cursors) == 1_000
+    assert not [cursor for cursor in cursors if cursor.startswith("-")]
+
+
 async def test_a_cursor_belongs_to_its_filter(views: Views) -> None:
     moment = datetime(2020, 1, 1, tzinfo=UTC)
     cursors = {}

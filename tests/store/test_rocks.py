@@ -189,6 +189,36 @@ def test_a_reader_beside_the_writer_sees_writes_when_it_refreshes(tmp_path: Path
     store.close()
 
 
+def test_a_reader_sees_all_rows_whenever_the_writer_begins_anew(tmp_path: Path) -> None:
+    """Each time, the writer puts the rows of its write-ahead log into a table and removes the log."""
+    promise = tmp_path / "promise"
+    store = tmp_path / "store"
+    writer = subprocess.Popen(
+        [sys.executable, "-m", "tests.store.reopening", store, promise, "400"], cwd=Path(__file__).parents[2]
+    )
+    try:
+        while not promise.exists():
+            assert writer.poll() is None
+        reading = RocksStore.open_reading(store, FAMILIES)
+        promised = looks = 0
+        while writer.poll() is None:
+            promised = int(promise.read_text())
+            if looks % 10 == 9:
+                reading.reopen()
+            reading.refresh()
+            for family in ("one", "two"):
+                rows = reading.scan(family, b"", None, limit=1000)
+                assert [int.from_bytes(key, "big") for key, _ in rows[:promised]] == [*range(promised)]
+            looks += 1
+        reading.close()
+    finally:
+        writer.kill()
+        writer.wait()
+    assert writer.returncode == 0
+    assert promised > 100
+    assert looks > 10
+
+
 def test_a_checkpoint_is_a_copy_that_stands_on_its_own(tmp_path: Path) -> None:
     store = RocksStore.open(tmp_path / "store", FAMILIES)
     put(store, many(1000))
