@@ -240,11 +240,10 @@ def _awaitable(
     function: Callable[[SubjectT], Awaitable[None] | None], threads: Threads
 ) -> Callable[[SubjectT], Awaitable[None]]:
     """Return a service's method as one to await; one written without async is called in a thread."""
+    if inspect.iscoroutinefunction(function):
+        return function
 
     async def call(subject: SubjectT) -> None:
-        if inspect.iscoroutinefunction(function):
-            await function(subject)
-        else:
-            await threads(function, subject)
+        await threads(function, subject)
 
     return call

@@ -23,7 +23,8 @@ from tests.simulation.threads import simulate_threads
 T = TypeVar("T")
 
 LOOK_SECONDS: Final = 0.002
-"""Simulated seconds that those who look again and again wait in between."""
+"""Simulated seconds that those who look again and again wait in between, at first; then ever longer."""
+_LOOK_SECONDS_MAX: Final = 0.05
 TURNS_MAX: Final = 1_000_000
 """Callbacks of one simulation: many times as many as any needs."""
 _TASKS_MAX: Final = 512
@@ -317,8 +318,10 @@ def in_simulation(seed: int, work: Callable[[], Coroutine[object, object, T]]) -
 
 async def until(condition: Callable[[], bool]) -> None:
     """Wait until something is so, looking again and again."""
-    while not condition():  # noqa: ASYNC110 - conditions are anything, and time costs nothing here
-        await asyncio.sleep(LOOK_SECONDS)
+    pause = LOOK_SECONDS
+    while not condition():
+        await asyncio.sleep(pause)
+        pause = min(1.5 * pause, _LOOK_SECONDS_MAX)
 
 
 def _is_step(handle: asyncio.Handle) -> bool:

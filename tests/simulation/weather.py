@@ -1,6 +1,7 @@
 """What is around a storm: a world that begins, the calm afterwards, and the end of everything in it."""
 
 import asyncio
+from functools import lru_cache
 from random import Random
 from typing import Final
 
@@ -10,6 +11,7 @@ from engine.core.state import RunStatus
 from engine.limits import FENCE_RETRY_SECONDS_MAX, LOG_KNOWN_SECONDS_MAX
 from engine.log.partitioner import partition_of
 from engine.log.port import COMMANDS, Record
+from engine.workflow.definition import WorkflowDefinition
 from tests.simulation.loop import until
 from tests.simulation.storm import Storm
 from tests.simulation.workflows import definitions
@@ -30,6 +32,7 @@ async def begin_world(seed: int, monkeypatch: pytest.MonkeyPatch) -> World:
     print(f"seed {seed}")
     world = World(seed)
     small_limits(world.random, monkeypatch)
+    parse_once(monkeypatch)
     first = world.begin_host()
     await first.opened()
     for definition in definitions():
@@ -44,6 +47,11 @@ def small_limits(random: Random, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("engine.core.checkpoint.CHECKPOINT_PART_BYTES", random.choice((300, 2_000, 500_000)))
     monkeypatch.setattr("engine.core.decide.COMMIT_EVENTS_MAX", random.choice((4, 10, 200)))
     monkeypatch.setattr("tests.simulation.log.READ_RECORDS_MAX", random.choice((1, 4, 500)))
+
+
+def parse_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the processes of a world share what each of them would parse once: definitions, which nobody can change."""
+    monkeypatch.setattr(WorkflowDefinition, "from_canonical", lru_cache(WorkflowDefinition.from_canonical))
 
 
 async def calm(world: World) -> Host:
