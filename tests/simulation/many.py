@@ -1,10 +1,12 @@
 """Many seeds, spread over processes, and what came of them."""
 
+import gc
 import logging
 import multiprocessing
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Final, NamedTuple
 
 from tests.simulation.remains import unheard
@@ -12,6 +14,8 @@ from tests.simulation.simulate import Report, simulate
 
 _TOGETHER: Final = 10
 """Seeds that a process takes at once."""
+_OBJECTS: Final = 50_000
+"""New objects after which those that hold each other are looked for."""
 FAILING_MAX: Final = 10
 """Failing seeds after which no more are run."""
 
@@ -104,10 +108,23 @@ def run_batch(seeds: Iterable[int]) -> list[_Result]:
     """Run some seeds, in silence: faults are loud, as they should be, and a thousand of them tell nobody anything."""
     logging.disable(logging.CRITICAL)
     try:
-        with unheard():
+        with unheard(), _seldom_swept():
             return [_result(simulate(seed)) for seed in seeds]
     finally:
         logging.disable(logging.NOTSET)
+
+
+@contextmanager
+def _seldom_swept() -> Iterator[None]:
+    """Look for objects that hold each other less often, and not among those that were there before."""
+    thresholds = gc.get_threshold()
+    gc.freeze()
+    gc.set_threshold(_OBJECTS, *thresholds[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*thresholds)
+        gc.unfreeze()
 
 
 def _result(report: Report) -> _Result:

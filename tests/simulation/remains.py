@@ -5,10 +5,6 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
-
-_OBJECTS: Final = 50_000
-"""New objects after which those that are held in circles are looked for."""
 
 
 @contextmanager
@@ -22,10 +18,6 @@ def unheard() -> Iterator[None]:
         yield
         return
     sys.unraisablehook = _hear_nothing
-    thresholds = gc.get_threshold()
-    # Neither what was there before nor what a world holds is worth looking through again and again.
-    gc.freeze()
-    gc.set_threshold(_OBJECTS, *thresholds[1:])
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -34,8 +26,6 @@ def unheard() -> Iterator[None]:
             finally:
                 gc.collect()
     finally:
-        gc.set_threshold(*thresholds)
-        gc.unfreeze()
         sys.unraisablehook = hook
 
 
