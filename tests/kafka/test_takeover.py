@@ -60,7 +60,12 @@ class Place(NamedTuple):
             context.set("total", context.try_get("total", int, 0) + 1)
 
         return EngineService.open(
-            self.location, registry, executor=True, kafka_properties=self.properties, nodes_running_max=OPEN
+            self.location,
+            registry,
+            executor=True,
+            kafka_properties=self.properties,
+            # Those that wait at the gate must leave a place for those that end.
+            nodes_running_max=OPEN + 1,
         )
 
 
