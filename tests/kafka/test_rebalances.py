@@ -16,6 +16,7 @@ from tests.support.logs import new_location
 PARTITIONS = 6
 STARTERS = 4
 MOVES = 8
+INHERITANCES = 3
 MEMBERS_MAX = 3
 TAKING_OVER = (Point.ASSIGNED, Point.FENCE_DUE, Point.FENCE_SENT, Point.FENCE_ACKNOWLEDGED, Point.FENCE_READ_BACK)
 
@@ -34,13 +35,14 @@ async def test_executors_that_come_leave_and_die_at_random_share_the_work_and_lo
             load = Load(engine, foreign, PARTITIONS)
             load.begin(STARTERS)
             members: list[subprocess.Popen[bytes]] = []
-            for _ in range(MOVES):
+            for move in range(MOVES):
                 # One or two come, so that another one comes while partitions are being taken over.
                 while len(members) < chance.randint(2, MEMBERS_MAX):
                     members.append(workers.start())
                 acknowledged = len(load.acknowledged)
                 await eventually(lambda there=acknowledged: len(load.acknowledged) > there + FEW, "work goes on")  # type: ignore[misc]  # bound now
-                leaving = members.pop(chance.randrange(len(members)))
+                # At first the oldest, so that those behind it own something in turn.
+                leaving = members.pop(0 if move < INHERITANCES else chance.randrange(len(members)))
                 await workers.ready(leaving)
                 if chance.random() < 0.5:
                     leaving.terminate()

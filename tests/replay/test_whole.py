@@ -69,7 +69,7 @@ async def test_one_changed_row_of_any_family_is_found_and_named(family: str, kin
     rows = stored(quick / "views")[family]
     key, value = rows[len(rows) // 2]
     if kind is RowKind.EXTRA:
-        key, value = key[:-1] + bytes((key[-1] ^ 1,)), value + b"x"
+        key, value = key[:-1] + bytes((key[-1] ^ 0x80,)), value + b"x"
         assert key not in dict(rows)
         change(quick / "views", family, key, value)
     elif kind is RowKind.MISSING:
