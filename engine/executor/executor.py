@@ -163,7 +163,9 @@ class Executor:
     def _stop(self, number: int) -> None:
         task = self._tasks.pop(number, None)
         if task is not None:
-            del self._partitions[number]
+            # At once: an attempt that it started behind the release would be nobody's, and waited for for ever by
+            # whoever owns the partition next, if that is this executor again.
+            self._partitions.pop(number).stop()
             task.cancel()
             self._ending.add(task)
             task.add_done_callback(self._ending.discard)

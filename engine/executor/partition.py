@@ -53,6 +53,11 @@ class Partition:
         if self._term is not None:
             await self._term.drain()
 
+    def stop(self) -> None:
+        """Read, decide and start nothing more from now on; `run`, which was cancelled, hears of it a little later."""
+        if self._term is not None:
+            self._term.close()
+
     async def run(self, owned: Callable[[], None], failed: Callable[[RunlineError], None]) -> None:
         """Own the partition; after any trouble drop its state, wait, fence and read again.
 

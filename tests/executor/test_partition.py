@@ -13,9 +13,11 @@ from engine.executor import checkpointer
 from engine.executor.beginning import begin
 from engine.log.port import COMMANDS, EVENTS, REJECTIONS, Record
 from tests.simulation.log import SimulatedLog
-from tests.support.engines import QuickClock, until
+from tests.support.engines import QuickClock, executor_of, until
 from tests.support.workflows import END, chain, code
 
+SECONDS = 20
+"""How long a test waits for what must happen; far longer than it takes."""
 NEVER = "01939d5c-0000-7000-8000-000000000001"
 
 
@@ -68,6 +70,26 @@ async def test_the_first_record_of_an_owner_is_its_fence() -> None:
     log = SimulatedLog()
     async with engine(log, Registry()):
         assert kinds(log) == ["fence"]
+
+
+async def test_an_executor_that_gets_a_partition_back_at_once_ends_the_runs_that_began_meanwhile() -> None:
+    log, gate = SimulatedLog(), Gate()
+    async with engine(log, gated(gate)) as service:
+        await service.publish_workflow(chain(code("a", "gate"), END))
+        run = asyncio.create_task(service.run_workflow("chain"))
+        await until(lambda: len(log.partition(COMMANDS, 0).records) == 1)
+        log.hold()
+        await until(lambda: any(flight.topic == EVENTS for flight in log.in_flight))
+        executor, loop = executor_of(service), asyncio.get_running_loop()
+        # The commit lands, and before anybody was told of it the group takes the partition away, and gives it back.
+        log.release()
+        loop.call_soon(executor.lost, [0])
+        loop.call_soon(executor.assigned, [0])
+        await until(lambda: kinds(log).count("fence") == 2 and bool(gate.calls))
+        for _ in range(100):
+            await asyncio.sleep(0)
+        gate.open.set()
+        assert (await asyncio.wait_for(run, SECONDS)).run_status is RunStatus.SUCCESS
 
 
 async def test_a_nodes_code_runs_only_after_its_start_was_read_back() -> None:
