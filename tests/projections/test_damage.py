@@ -110,6 +110,7 @@ HARMLESS_AT_TIMES = {
     "a flipped bit in the manifest",
     "a cut manifest",
     "a cut table",
+    "a missing table",  # one that has been replaced, and was to be removed
     "a flipped bit in what is not in a table yet",
     "nothing of what is not in a table yet",
     "a cut end of what is not in a table yet",
