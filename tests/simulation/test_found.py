@@ -6,7 +6,7 @@ import pytest
 
 from tests.simulation.simulate import simulate
 
-FOUND = (2_000_227, 3_000_166, 3_000_217, 7_000_160, 7_000_350, 9_100_142, 9_200_859, 47_903_121_331)
+FOUND = (2_000_227, 3_000_166, 3_000_217, 7_000_160, 7_000_350, 9_100_142, 9_200_859, 20_262_149, 47_903_121_331)
 
 
 @pytest.mark.parametrize("seed", FOUND)
