@@ -316,7 +316,7 @@ class RocksStore:
         self._seen = {}
         try:
             self.refresh()
-        except BaseException:
+        except StoreError:
             with suppress(StoreError):
                 self.close()
             raise
