@@ -162,7 +162,7 @@ async def until_done(host: ServiceHost, log: Log, deadline: float) -> dict[str, 
             lags[lag.service].append(lag)
         alive = [lag for name, found in lags.items() for lag in found if name != "dead"]
         done = len(alive) == log.partitions * (len(lags) - 1) and bool(alive)
-        if (done and not any(lag.behind or lag.open > lag.parked for lag in alive)) or time.monotonic() > deadline:
+        if (done and not any(lag.behind or lag.open for lag in alive)) or time.monotonic() > deadline:
             return lags
         # The dead service never catches up, so the end cannot be waited for.
         await asyncio.sleep(LOOK_SECONDS)
