@@ -1,6 +1,8 @@
 """The history of one run: its accepted commits, read from the log by key."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
 from heapq import merge
 
 from engine.change import changes_of
@@ -14,6 +16,25 @@ from engine.log.port import EVENTS, Log, LogRecord
 from engine.run import Run, Trace, run_of
 
 _READ_AT_ONCE = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One attempt of a trace: what one executor had of it.
+
+    Attributes:
+        number: From 1.
+        executor: The process that worked on it; empty for a node that needs none.
+        started: UTC.
+        stopped: UTC: when the trace stopped, or when the next attempt replaced this one; None while it runs.
+        lost: Whether another attempt replaced it, because its executor was lost.
+    """
+
+    number: int
+    executor: str
+    started: datetime
+    stopped: datetime | None
+    lost: bool
 
 
 async def read_history(log: Log, run_id: str) -> list[Accepted]:
@@ -79,6 +100,26 @@ def traces_in(history: Sequence[Accepted]) -> list[Trace]:
             if isinstance(change.subject, Trace):
                 traces[change.subject.number] = change.subject
     return [traces[number] for number in sorted(traces)]
+
+
+def attempts_in(history: Sequence[Accepted]) -> dict[int, list[Attempt]]:
+    """Return the attempts of a run's traces by the traces' numbers, each in order, as its history leaves them."""
+    attempts: dict[int, list[Attempt]] = {}
+    for accepted in history:
+        time = datetime.fromisoformat(accepted.value["time"])
+        for event in accepted.value["events"]:
+            match event["type"]:
+                case "trace.started":
+                    known = attempts.setdefault(event["trace"], [])
+                    if known:
+                        known[-1] = replace(known[-1], stopped=time, lost=True)
+                    known.append(Attempt(event["attempt"], event.get("executor", ""), time, None, lost=False))
+                case "trace.succeeded" | "trace.failed" | "trace.cancelled":
+                    known = attempts[event["trace"]]
+                    known[-1] = replace(known[-1], stopped=time)
+                case _:
+                    pass
+    return attempts
 
 
 def _offset(record: LogRecord) -> int:

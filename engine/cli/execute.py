@@ -6,7 +6,7 @@ They execute the runs of an embedded log. On Kafka only `run` executes, beside a
 import asyncio
 import re
 import shlex
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -29,11 +29,12 @@ from engine.cli.timeline import Timeline
 from engine.cli.workflows import make_catalogue
 from engine.context import ContextObject
 from engine.core.state import RunStatus
+from engine.core.view import Accepted
 from engine.errors import DefinitionError, RunNotCreatedError
-from engine.history import read_history, run_in, traces_in
+from engine.history import attempts_in, read_history, run_in, traces_in
 from engine.log.port import Log
 from engine.registry import Registry
-from engine.run import Run, Trace
+from engine.run import Run, Trace, run_of
 from engine.service import EngineService
 from engine.settings import Settings
 from engine.workflow.loader import load
@@ -197,7 +198,7 @@ class _Execution:
                 history = await read_history(log, run_id)
         run = run_in(history)
         assert run is not None
-        print_report(self._output, run, traces_in(history))
+        print_report(self._output, history)
         return SUCCESS if run.run_status is RunStatus.SUCCESS else RUN_FAILED
 
     async def _until_ended(self, engine: EngineService, log: Log, run_id: str) -> None:
@@ -242,15 +243,26 @@ class _Execution:
         return SUCCESS if succeeded else RUN_FAILED
 
 
-def print_report(output: Output, run: Run, traces: list[Trace]) -> None:
-    """Print a run: its timeline and its output context."""
-    output.document(report_json(run, traces))
-    draw_report(output, run, traces, datetime.now(UTC))
+def print_report(output: Output, history: Sequence[Accepted]) -> None:
+    """Print a run: its timeline and its output context.
+
+    Args:
+        output: Where to.
+        history: The run's accepted commits, at least one.
+    """
+    output.document(report(history))
+    draw_report(output, history, datetime.now(UTC))
 
 
-def draw_report(output: Output, run: Run, traces: list[Trace], now: datetime) -> None:
-    """Print a run for people, as it is at this time: its timeline and its output context."""
-    output.draw(Timeline(run, traces).render(now))
+def report(history: Sequence[Accepted]) -> dict[str, object]:
+    """Return a run, as its history leaves it, as JSON data."""
+    return report_json(run_of(history[-1].after), traces_in(history), attempts_in(history))
+
+
+def draw_report(output: Output, history: Sequence[Accepted], now: datetime) -> None:
+    """Print a run for people, as its history leaves it at this time: its timeline and its output context."""
+    run = run_of(history[-1].after)
+    output.draw(Timeline(run, traces_in(history), attempts_in(history)).render(now))
     if run.output_context is not None:
         output.line("output", "bold")
         output.block(context_text(run.output_context, output.console.width))

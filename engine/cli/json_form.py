@@ -1,10 +1,11 @@
 """Runs and traces as the JSON that --json prints: contexts stand in it as JSON, not as texts."""
 
-from collections.abc import Sequence
-from dataclasses import fields
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields
 
 import orjson
 
+from engine.history import Attempt
 from engine.run import Run, RunError, Trace
 
 _NAMES = {"commit_id": "commit"}
@@ -21,11 +22,14 @@ def trace_json(trace: Trace) -> dict[str, object]:
     return _json(trace)
 
 
-def report_json(run: Run, traces: Sequence[Trace]) -> dict[str, object]:
-    """Return everything about a run: itself, its traces and its output."""
+def report_json(run: Run, traces: Sequence[Trace], attempts: Mapping[int, Sequence[Attempt]]) -> dict[str, object]:
+    """Return everything about a run: itself, its traces, each with its attempts, and its output."""
     return {
         "run": run_json(run),
-        "traces": [trace_json(trace) for trace in traces],
+        "traces": [
+            trace_json(trace) | {"attempts": [asdict(attempt) for attempt in attempts[trace.number]]}
+            for trace in traces
+        ],
         "output": _loaded(run.output_context),
     }
 

@@ -1,6 +1,9 @@
-"""A run's timeline: its node executions, one row each, with status, attempt, duration and a bar."""
+"""A run's timeline: its node executions, one row each, with status, attempt, duration and a bar.
 
-from collections.abc import Sequence
+Under a node execution that was tried more than once stand its attempts.
+"""
+
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
@@ -12,6 +15,7 @@ from rich.text import Text
 
 from engine.cli.text import duration, one_line
 from engine.core.state import RunStatus, TraceStatus
+from engine.history import Attempt
 from engine.run import Run, RunError, Trace
 
 ROWS_MAX: Final = 200
@@ -21,6 +25,8 @@ _MESSAGE_COLUMNS_MIN: Final = 16
 """Columns of messages below which the rest of a row is made narrower."""
 _MESSAGE_COLUMNS_WHOLE: Final = 30
 """Columns from which on messages are shown whole, in several lines if need be."""
+_LOST: Final = "Lost"
+"""What became of an attempt that was replaced."""
 _STYLES: Final = {
     "Created": "dim",
     "Running": "yellow",
@@ -28,8 +34,17 @@ _STYLES: Final = {
     "Success": "green",
     "Failed": "bold red",
     "Cancelled": "magenta",
+    _LOST: "bright_black",
 }
-_SYMBOLS: Final = {"Created": "·", "Running": "▶", "Suspended": "‖", "Success": "✓", "Failed": "✗", "Cancelled": "⊘"}
+_SYMBOLS: Final = {
+    "Created": "·",
+    "Running": "▶",
+    "Suspended": "‖",
+    "Success": "✓",
+    "Failed": "✗",
+    "Cancelled": "⊘",
+    _LOST: "╌",
+}
 _PLAIN_SYMBOLS: Final = {
     "Created": ".",
     "Running": ">",
@@ -37,6 +52,7 @@ _PLAIN_SYMBOLS: Final = {
     "Success": "+",
     "Failed": "x",
     "Cancelled": "-",
+    _LOST: "?",
 }
 
 
@@ -57,21 +73,55 @@ _SHAPES: Final = (_Shape(40, 40, 24), _Shape(24, 12, 12), _Shape(20, 8, 8), _Sha
 """The first one that leaves room for the messages is taken."""
 
 
+class _Row(NamedTuple):
+    """One row: a node execution, or an attempt of it."""
+
+    status: str
+    title: str
+    node_type: str
+    attempt: str
+    started: datetime
+    stopped: datetime | None
+    message: Text
+
+
 class Timeline:
     """What is known of a run and its traces; takes changes in any order and keeps the latest of each.
+
+    Args:
+        run: The run.
+        traces: Its traces.
+        attempts: Their attempts by the traces' numbers; those of a trace that had one only are not drawn.
 
     Attributes:
         run: The run, or None before anything was heard of it.
     """
 
-    def __init__(self, run: Run | None = None, traces: Sequence[Trace] = ()) -> None:
+    def __init__(
+        self,
+        run: Run | None = None,
+        traces: Sequence[Trace] = (),
+        attempts: Mapping[int, Sequence[Attempt]] | None = None,
+    ) -> None:
         self.run = run
         self._traces = {trace.number: trace for trace in traces}
+        self._attempts = attempts or {}
 
     @property
     def traces(self) -> list[Trace]:
         """The traces, in the order in which they began."""
         return [self._traces[number] for number in sorted(self._traces)]
+
+    @property
+    def rows(self) -> list[_Row]:
+        """The traces, under each that was tried more than once its attempts."""
+        rows: list[_Row] = []
+        for trace in self.traces:
+            rows.append(_trace_row(trace))
+            attempts = self._attempts.get(trace.number, ())
+            if len(attempts) > 1:
+                rows += [_attempt_row(trace, attempt) for attempt in attempts]
+        return rows
 
     def take(self, subject: Run | Trace) -> bool:
         """Take a change and return whether it was news."""
@@ -110,25 +160,24 @@ class _Drawing:
 
     def __init__(self, timeline: Timeline, now: datetime, rows_max: int) -> None:
         self._run = timeline.run
-        self._traces = timeline.traces
+        self._rows = timeline.rows
         self._now = now
         self._rows_max = rows_max
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         fancy = console.encoding.startswith("utf") and not options.ascii_only
         parts: list[RenderableType] = []
-        hidden = len(self._traces) - self._rows_max
+        hidden = len(self._rows) - self._rows_max
         if hidden > 0:
-            parts.append(Text(f"{hidden} earlier node executions are not shown", style="dim"))
-        parts.append(self._table(self._traces[-self._rows_max :], options.max_width, fancy=fancy))
+            parts.append(Text(f"{hidden} earlier rows are not shown", style="dim"))
+        parts.append(self._table(self._rows[-self._rows_max :], options.max_width, fancy=fancy))
         if self._run is not None:
             parts.append(self._summary(self._run, fancy=fancy))
         yield Group(*parts)
 
-    def _table(self, traces: Sequence[Trace], width: int, *, fancy: bool) -> Table:
+    def _table(self, rows: Sequence[_Row], width: int, *, fancy: bool) -> Table:
         begin, end = self._bounds()
-        messages = [_words(trace) for trace in traces]
-        rows, bar, left = self._fit(traces, messages, width, end, fancy=fancy)
+        lines, bar, left = self._fit(rows, width, end, fancy=fancy)
         table = Table.grid(padding=(0, 1))
         for _ in range(4):
             table.add_column(no_wrap=True)
@@ -137,34 +186,33 @@ class _Drawing:
         table.add_column(justify="right", no_wrap=True)
         whole = left >= _MESSAGE_COLUMNS_WHOLE
         table.add_column(width=max(left, 1), no_wrap=not whole, overflow="fold" if whole else "ellipsis")
-        for trace, (*cells, time), message in zip(traces, rows, messages, strict=True):
-            style = _STYLES[trace.trace_status.value]
-            drawn = [_bar(begin, end, trace.started, trace.stopped or end, bar, style=style)] if bar else []
-            table.add_row(*cells, *drawn, time, message)
+        for row, (*cells, time) in zip(rows, lines, strict=True):
+            style = _STYLES[row.status]
+            drawn = [_bar(begin, end, row.started, row.stopped or end, bar, style=style)] if bar else []
+            table.add_row(*cells, *drawn, time, row.message)
         return table
 
     def _fit(
-        self, traces: Sequence[Trace], messages: Sequence[Text], width: int, end: datetime, *, fancy: bool
+        self, rows: Sequence[_Row], width: int, end: datetime, *, fancy: bool
     ) -> tuple[list[list[Text]], int, int]:
         """Return the cells of the rows, the columns of the bar, and the columns that are left for the messages."""
-        needed = min(max((cell_len(message.plain) for message in messages), default=0), _MESSAGE_COLUMNS_MIN)
+        needed = min(max((cell_len(row.message.plain) for row in rows), default=0), _MESSAGE_COLUMNS_MIN)
         for shape in _SHAPES:
-            rows = [self._cells(trace, shape, end, fancy=fancy) for trace in traces]
+            lines = [self._cells(row, shape, end, fancy=fancy) for row in rows]
             bar = shape.bar if fancy else 0
-            taken = sum(max(cell_len(cell.plain) for cell in column) + 1 for column in zip(*rows, strict=True))
+            taken = sum(max(cell_len(cell.plain) for cell in column) + 1 for column in zip(*lines, strict=True))
             left = width - taken - (bar + 1 if bar else 0)
             if left >= needed or shape is _SHAPES[-1]:
-                return rows, bar, left
+                return lines, bar, left
         raise AssertionError("there are shapes")
 
-    def _cells(self, trace: Trace, shape: _Shape, end: datetime, *, fancy: bool) -> list[Text]:
-        status = trace.trace_status.value
+    def _cells(self, row: _Row, shape: _Shape, end: datetime, *, fancy: bool) -> list[Text]:
         return [
-            Text((_SYMBOLS if fancy else _PLAIN_SYMBOLS)[status], style=_STYLES[status]),
-            Text(one_line(trace.title, shape.title)),
-            Text(one_line(trace.node_type, shape.node_type), style="dim"),
-            Text(f"attempt {trace.attempt}" if trace.attempt > 1 else "", style="yellow"),
-            Text(duration(trace.started, trace.stopped or end)),
+            Text((_SYMBOLS if fancy else _PLAIN_SYMBOLS)[row.status], style=_STYLES[row.status]),
+            Text(one_line(row.title, shape.title)),
+            Text(one_line(row.node_type, shape.node_type), style="dim"),
+            Text(row.attempt, style="yellow"),
+            Text(duration(row.started, row.stopped or end)),
         ]
 
     def _summary(self, run: Run, *, fancy: bool) -> Text:
@@ -180,10 +228,34 @@ class _Drawing:
 
     def _bounds(self) -> tuple[datetime, datetime]:
         run = self._run
-        begin = min((trace.started for trace in self._traces), default=self._now)
+        begin = min((row.started for row in self._rows), default=self._now)
         if run is not None and run.stopped is not None:
             return begin, run.stopped
-        return begin, max([self._now, *(trace.stopped for trace in self._traces if trace.stopped is not None)])
+        return begin, max([self._now, *(row.stopped for row in self._rows if row.stopped is not None)])
+
+
+def _trace_row(trace: Trace) -> _Row:
+    return _Row(
+        status=trace.trace_status.value,
+        title=trace.title,
+        node_type=trace.node_type,
+        attempt=f"attempt {trace.attempt}" if trace.attempt > 1 else "",
+        started=trace.started,
+        stopped=trace.stopped,
+        message=_words(trace),
+    )
+
+
+def _attempt_row(trace: Trace, attempt: Attempt) -> _Row:
+    return _Row(
+        status=_LOST if attempt.lost else trace.trace_status.value,
+        title=f"  attempt {attempt.number}",
+        node_type="",
+        attempt="",
+        started=attempt.started,
+        stopped=attempt.stopped,
+        message=Text(one_line(f"{'lost with' if attempt.lost else 'by'} executor {attempt.executor}"), style="dim"),
+    )
 
 
 def error_line(error: RunError) -> str:

@@ -10,11 +10,10 @@ from rich.table import Table
 from rich.text import Text
 
 from engine.cli.context_text import context_text
-from engine.cli.execute import draw_report, print_report
+from engine.cli.execute import draw_report, print_report, report
 from engine.cli.exit_codes import SUCCESS
 from engine.cli.failures import ArgumentsError
 from engine.cli.interruption import Interruptible
-from engine.cli.json_form import report_json
 from engine.cli.options import VIEWS_OPTIONS, ViewsOptions
 from engine.cli.output import Output
 from engine.cli.reading import open_reading
@@ -24,7 +23,6 @@ from engine.core.identity import is_run_id
 from engine.core.view import Accepted
 from engine.errors import RunIdInvalidError
 from engine.history import traces_in
-from engine.run import run_of
 from projections.cli.differences import differences, draw
 from projections.cli.histories import find_history
 from projections.cli.points import Point, find_point
@@ -73,7 +71,7 @@ def show(
         elif at is not None:
             _print_point(output, find_point(history, "--at", at, now))
         else:
-            print_report(output, run_of(history[-1].after), traces_in(history))
+            print_report(output, history)
         return SUCCESS
 
     return Interruptible().run(work())
@@ -81,10 +79,9 @@ def show(
 
 def _print_point(output: Output, point: Point) -> None:
     """Print a run as it stood, with the context that its next node would have got."""
-    run, traces = run_of(point.state), traces_in(point.history)
-    output.document(report_json(run, traces) | {"as_of": point.data, "context": point.state.context})
+    output.document(report(point.history) | {"as_of": point.data, "context": point.state.context})
     output.line(f"as of {_place(point)}", "bold")
-    draw_report(output, run, traces, datetime.fromisoformat(point.when))
+    draw_report(output, point.history, datetime.fromisoformat(point.when))
     if point.state.stopped is None:
         output.line("context", "bold")
         output.block(context_text(orjson.dumps(point.state.context).decode(), output.console.width))

@@ -48,7 +48,17 @@ def test_a_killed_process_loses_nothing(spawn: Spawn, runline: Runline, tmp_path
     open_gate(tmp_path)
     answer = runline("wait", "--app", APP, "--data", tmp_path / "my data", "--json")
     assert answer.code == 0, answer.out
-    assert [run["run_status"] for run in answer.json["runs"]] == ["Success"]
+    (run,) = answer.json["runs"]
+    assert run["run_status"] == "Success"
+    shown = runline("show", run["run_id"], "--data", tmp_path / "my data", "--json").json
+    tried = {trace["node_id"]: trace["attempts"] for trace in shown["traces"]}
+    lost, last = tried.pop("gate")
+    assert (lost["number"], lost["lost"], last["number"], last["lost"]) == (1, True, 2, False)
+    assert lost["executor"] != last["executor"]
+    assert lost["started"] < lost["stopped"] == last["started"] <= last["stopped"]
+    assert all(not each["lost"] for (each,) in tried.values())
+    rows = runline("show", run["run_id"], "--data", tmp_path / "my data").out.splitlines()
+    assert [row.split()[1:3] for row in rows if "executor" in row] == [["attempt", "1"], ["attempt", "2"]]
 
 
 def test_a_second_process_is_told_who_has_the_directory_and_readers_are_not_kept_out(

@@ -9,6 +9,7 @@ from engine.cli.follow import Follower
 from engine.cli.output import Output
 from engine.cli.timeline import LiveTimeline, Timeline
 from engine.core.state import RunStatus, TraceStatus
+from engine.history import Attempt
 from engine.run import Run, RunError, Trace
 
 BEGIN = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -77,6 +78,27 @@ def test_a_node_that_is_retried_is_under_way_since_its_first_attempt() -> None:
     assert rows[1] == "▶ node 2 code attempt 3       ██████████████████ 3.0 s"
 
 
+def test_the_attempts_of_a_node_that_was_tried_again_stand_under_it() -> None:
+    attempts = {
+        1: [Attempt(1, "a", BEGIN, BEGIN + timedelta(seconds=1), lost=False)],
+        2: [
+            Attempt(1, "a", BEGIN + timedelta(seconds=1), BEGIN + timedelta(seconds=3), lost=True),
+            Attempt(2, "b\x1b", BEGIN + timedelta(seconds=3), None, lost=False),
+        ],
+    }
+    rows = drawn(Timeline(RUN, [trace(1, 0, 1), trace(2, 1, attempt=2)], attempts))
+    assert rows == [
+        "✓ node 1      code           ██████                   1.0 s",
+        "▶ node 2      code attempt 2       ██████████████████ 3.0 s",
+        "╌   attempt 1                      ████████████       2.0 s lost with executor a",
+        "▶   attempt 2                                  ██████ 1.0 s by executor b\\x1b",
+        f"▶ Running for 4.0 s  w  run {RUN_ID}",
+    ]
+    plain = drawn(Timeline(RUN, [trace(2, 1, attempt=2)], attempts), encoding="ascii")
+    assert plain[1].startswith("?   attempt 1")
+    assert drawn(Timeline(RUN, [trace(2, 1, attempt=2)], attempts), rows_max=1)[0] == "2 earlier rows are not shown"
+
+
 def test_a_node_that_began_later_than_now_by_another_clock_stands_at_the_end() -> None:
     rows = drawn(Timeline(RUN, [trace(1, 0, 1), trace(2, 9)]))
     assert rows[1] == f"▶ node 2 code  {' ' * 23}▕  0 ms"
@@ -118,7 +140,7 @@ def test_a_failed_node_shows_its_error_and_its_attempt() -> None:
 
 def test_a_long_timeline_shows_its_latest_rows() -> None:
     rows = drawn(Timeline(RUN, [trace(number, number, 1) for number in range(1, 21)]), rows_max=5)
-    assert rows[0] == "15 earlier node executions are not shown"
+    assert rows[0] == "15 earlier rows are not shown"
     assert rows[1].startswith("✓ node 16 ")
     assert len(rows) == 7
 

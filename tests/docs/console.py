@@ -1,7 +1,7 @@
 """Console sessions in the documentation: the commands are run, and what they print is compared.
 
 In what is shown, a line `...` stands for any lines and `...` in a line for any text. Run ids, commit ids, times,
-durations, bars and numbers of processes differ from run to run; an id stands for the same one wherever it is shown.
+durations, bars, executors and numbers of processes differ from run to run; an id stands for the same one wherever it is shown.
 """
 
 import os
@@ -36,6 +36,7 @@ _DIFFERING = {
     r"[\d,]+ MiB free": r"[\\d,]+ MiB free",
     r"\d+ records": r"\\d+ records",
     r"process \d+": r"process \\d+",
+    r"executor [0-9a-f]{16}": r"executor [0-9a-f]{16}",
 }
 _IDS = (_RUN_ID, _COMMIT)
 _PIECE = re.compile("|".join(f"({pattern})" for pattern in (*_DIFFERING, r" {2,}", r"\.\.\.")))

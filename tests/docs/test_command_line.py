@@ -176,7 +176,7 @@ def test_the_keys_of_every_document_are_those_shown(
     started = call("start", run_id, *app, *order)
     new = ("--from", "beginning", "--attempts", "1")
     documents = {
-        "`run`, `start`, `wait RUN`, `show`": [ran, started, call("wait", run_id), call("show", run_id)],
+        "`run`, `start`, `wait RUN`, `show`": [ran, started, call("wait", run_id), (shown := call("show", run_id))],
         "`wait`": [waited],
         "`publish`": [published],
         "`create`": [created],
@@ -213,6 +213,9 @@ def test_the_keys_of_every_document_are_those_shown(
     for command, found in documents.items():
         for document in found:
             assert list(document) == rows[command], command
+    assert isinstance(traces := shown["traces"], list)
+    assert keys(traces) == keys_shown("a trace") | {"attempts"}
+    assert keys(traces[0]["attempts"]) == keys_shown("one of `attempts`, which a trace has where one run is shown")
     assert keys(runs["runs"]) == keys_shown("one of `runs`, where `runs` lists them")
     assert keys(open_work["work"]) == keys_shown("one of `work`")
     assert keys(runs["views"]) == keys_shown("`views`")
