@@ -37,7 +37,8 @@ from engine.registry import Registry
 from engine.run import Run, Trace, run_of
 from engine.service import EngineService
 from engine.settings import Settings
-from engine.workflow.loader import load
+from engine.workflow.loader import read
+from engine.workflow.validation import require_valid
 
 Begin = Callable[[EngineService], Awaitable[str]]
 """What a command does first with its engine; returns the id of the run that is followed."""
@@ -76,8 +77,9 @@ def run(
     check_tags(tags)
     execution = _Execution(options, begins_all=True)
     initial = make_context(context, set_ or (), execution.converters)
+    data = read(file)
     try:
-        definition = load(file, execution.registry or Registry())
+        definition = require_valid(data, execution.registry or Registry(), source=str(file))
     except DefinitionError as error:
         error.hint = error.hint or _application_hint(file, options)
         raise

@@ -106,6 +106,13 @@ def test_what_does_not_fit_is_refused_before_anything_is_written(
     assert not Path("data").exists()
 
 
+def test_an_application_is_offered_to_a_workflow_that_lacks_one_and_not_to_a_file_that_is_not_there(
+    runline: Runline,
+) -> None:
+    assert "add --app module:attribute" in runline("run", DATA / "gate.yaml").err
+    assert "--app" not in runline("run", "nowhere.yaml").err
+
+
 def test_an_error_as_json_is_one_document_on_stdout(runline: Runline) -> None:
     for words, code, name in (
         (("run", "nowhere.yaml"), 2, "definition_invalid"),
