@@ -1,7 +1,8 @@
 """Console sessions in the documentation: the commands are run, and what they print is compared.
 
 In what is shown, a line `...` stands for any lines and `...` in a line for any text. Run ids, commit ids, times,
-durations, bars, executors and numbers of processes differ from run to run; an id stands for the same one wherever it is shown.
+durations, bars, executors and numbers of processes differ from run to run; an id stands for the same one wherever it is
+shown.
 """
 
 import os
