@@ -19,6 +19,7 @@ from engine.limits import (
     PROJECTION_BATCH_RECORDS,
     PROJECTION_TURN_SECONDS,
 )
+from engine.log.digest import digest
 from engine.log.errors import LogReplacedError
 from engine.log.port import EVENTS, Ends, Log, LogRecord
 from engine.stopping import PartitionStoppedError, StopReason
@@ -26,7 +27,7 @@ from engine.store.errors import StoreError
 from engine.store.port import Store
 from projections.ended import FAMILY as ENDED
 from projections.ended import EndedRuns
-from projections.position import Position, digest, read_position
+from projections.position import Position, read_position
 from projections.projection import Commit, Projection, Rows, Stretch, Turn
 
 _LOGGER = logging.getLogger("runline.projections")

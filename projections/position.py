@@ -1,12 +1,12 @@
 """How far a fold has come in one partition, kept in the same write as what it has folded."""
 
 from dataclasses import dataclass, field, replace
-from hashlib import sha256
 from typing import Final
 
 import orjson
 
 from engine.limits import PARTITIONS_MAX
+from engine.log.digest import digest
 from engine.log.port import LogRecord
 from engine.stopping import PartitionStoppedError, StopReason
 from engine.store.errors import StoreDamagedError
@@ -114,12 +114,6 @@ def check_positions(store: Store) -> None:
     found = {key for key, _ in store.scan(FAMILY, _MARKS, None, limit=len(expected) + 1)}
     if found != expected:
         raise StoreDamagedError(f"the store {store.directory} is damaged: writes in the middle are missing.")
-
-
-def digest(record: LogRecord) -> str:
-    """Return what tells a record from any other that might stand in its place."""
-    known = "\n".join((str(record.offset), str(record.timestamp), record.key, record.headers.get("ce_id", "")))
-    return sha256(known.encode() + b"\n" + record.value).hexdigest()
 
 
 def _decode(store: Store, value: bytes) -> Position:

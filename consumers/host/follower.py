@@ -14,7 +14,7 @@ from consumers.host.item import Item, items_of
 from consumers.host.lag import Lag
 from consumers.host.parked import Parked
 from consumers.host.partial import PartialView
-from consumers.host.progress import Place, Progress
+from consumers.host.progress import Place, Progress, Seen, seen
 from consumers.host.refold import fold_before
 from consumers.host.standing import check_known, check_standing, fold_standing, too_many_parked
 from consumers.host.track import Track
@@ -54,6 +54,7 @@ class Follower:
         topic_id: The identity of the topic that is followed.
         attempts: Calls the service.
         progress: How far the service has come.
+        last: The last record of the partition that was read, or None before any.
         wanted: Which changes are delivered.
         parked: What is parked of this service and partition.
         care: Writes calls down before they are made.
@@ -75,6 +76,7 @@ class Follower:
         attempts: Attempts,
         progress: Progress,
         *,
+        last: Seen | None,
         wanted: Wanted,
         parked: list[Parked],
         care: Care,
@@ -99,6 +101,8 @@ class Follower:
         self._dealt = dealt
         self._ended = ended
         self._view: PartialView | None = None
+        self._seen = last
+        self._read_last: LogRecord | None = None
         self._lanes: dict[str, _Lane] = {}
         self._parked = {each.key: each for each in parked}
         self._held = {each.run_id: each.key for each in parked if each.held}
@@ -117,6 +121,13 @@ class Follower:
     def name(self) -> str:
         """The service and the partition, as people write them."""
         return f"{self.service} on {EVENTS}/{self.partition}"
+
+    @property
+    def seen(self) -> Seen | None:
+        """The last record that was read, here or before."""
+        if self._read_last is not None and (self._seen is None or self._read_last.offset > self._seen.offset):
+            self._seen = seen(self._read_last)
+        return self._seen
 
     def lag(self, end: int) -> Lag:
         """Return how far the service is behind, given where the partition ends."""
@@ -199,19 +210,26 @@ class Follower:
     async def _begin(self) -> None:
         """Make sure that the partition is the one that was followed, and fold up to where reading stands."""
         offset = self.track.read[0]
-        await check_standing(self._log, self.partition, self._topic_id, offset)
+        await self._check(offset)
         if self._view is None or self._view.position != offset:
             self._view = await fold_standing(self._log, self.partition, offset, self._wanted.workflows)
         self.trouble = ""
+
+    async def _check(self, offset: int) -> None:
+        await check_standing(self._log, self.partition, self._topic_id, offset, self.seen)
 
     async def _follow(self) -> None:
         assert self._view is not None, "reading has begun"
         reader = self._log.reader(EVENTS, self.partition, self._view.position)
         try:
+            records = await reader.next()
+            # Only a reader that has read something hears of it when records are taken away.
+            await self._check(self._view.position)
             while True:
-                for record in await reader.next():
+                for record in records:
                     await self._take(self._view, record)
                 await asyncio.sleep(0)
+                records = await reader.next()
         finally:
             reader.close()
 
@@ -226,6 +244,7 @@ class Follower:
         elif not unreadable and (why := view.unreadable(record.key)):
             check_known(self.partition, view, record, why)
             _LOGGER.error("%s: run %s is followed no further: %s", self.name, record.key, why)
+        self._read_last = record
         self.track.reach((record.offset + 1, 0))
 
     # Delivering.

@@ -6,11 +6,15 @@ from typing import Final, NamedTuple, TypeGuard
 
 import orjson
 
+from engine.log.digest import digest
+from engine.log.port import LogRecord
 from engine.store.errors import StoreDamagedError
 
 Place = tuple[int, int]
 """Where a change stands: the commit's offset and the event's index in it."""
 _PLACE_NUMBERS: Final = 2
+_DIGEST_CHARACTERS: Final = 16
+"""Enough that two records do not have the same by chance; what the log keeps of a group is small."""
 
 
 class Progress(NamedTuple):
@@ -30,6 +34,23 @@ class Progress(NamedTuple):
         return min((*self.open[:1], self.position))
 
 
+class Seen(NamedTuple):
+    """The last record of a partition that was read: when another one stands there, the partition is another one.
+
+    Attributes:
+        offset: Where it stands.
+        digest: The beginning of its digest, in hex.
+    """
+
+    offset: int
+    digest: str
+
+
+def seen(record: LogRecord) -> Seen:
+    """Return what is kept of a record that was read."""
+    return Seen(record.offset, digest(record)[:_DIGEST_CHARACTERS])
+
+
 @dataclass(frozen=True, slots=True)
 class PartitionProgress:
     """How far all services of a group have come in one partition.
@@ -37,11 +58,13 @@ class PartitionProgress:
     Attributes:
         topic_id: The identity of the topic that is followed.
         services: By their names, also those that no host has at the moment.
+        seen: The last record that any of them read, or None before any.
         at_work: Whether a host follows; if none does any more, it ended without letting go.
     """
 
     topic_id: str
     services: Mapping[str, Progress]
+    seen: Seen | None = None
     at_work: bool = False
 
     @property
@@ -55,10 +78,10 @@ class PartitionProgress:
         Args:
             bytes_max: When it is longer, services repeat from the lowest place that is open, those with most first.
         """
-        services = dict(self.services)
+        services, last = dict(self.services), None if self.seen is None else list(self.seen)
         for name in (*sorted(services, key=lambda each: -len(services[each].open)), None):
             rows = {each: _row(progress) for each, progress in services.items()}
-            text = orjson.dumps({"topic": self.topic_id, "at_work": self.at_work, "services": rows})
+            text = orjson.dumps({"topic": self.topic_id, "at_work": self.at_work, "services": rows, "seen": last})
             if bytes_max is None or len(text) <= bytes_max or name is None:
                 return text
             services[name] = Progress(services[name].lowest)
@@ -79,8 +102,9 @@ def read_progress(text: bytes, where: str) -> PartitionProgress:
         row = orjson.loads(text)
         topic_id, services, at_work = row["topic"], row["services"], row.get("at_work", False)
         found = {str(name): _progress(numbers) for name, numbers in services.items()}
+        last = _seen(row.get("seen"))
         if isinstance(topic_id, str) and isinstance(at_work, bool):
-            return PartitionProgress(topic_id, found, at_work)
+            return PartitionProgress(topic_id, found, last, at_work)
     except (AttributeError, KeyError, TypeError, ValueError):
         pass
     raise StoreDamagedError(f"expected the progress of services in {where}, but found {text[:80]!r}.")
@@ -103,6 +127,15 @@ def _progress(numbers: object) -> Progress:
     low, *flat = rest
     places = zip(flat[::2], flat[1::2], strict=True)
     return Progress((offset, index), tuple((low + each, number) for each, number in places))
+
+
+def _seen(value: object) -> Seen | None:
+    if value is None:
+        return None
+    if not isinstance(value, list) or not _are_numbers(value[:1]) or not isinstance(value[1], str):
+        raise ValueError("no record that was read")
+    offset, text = value
+    return Seen(offset, text)
 
 
 def _are_numbers(value: object) -> TypeGuard[list[int]]:

@@ -4,20 +4,22 @@ from collections.abc import Collection
 
 from consumers.host.errors import PartitionStoppedError, StopReason
 from consumers.host.partial import PartialView
+from consumers.host.progress import Seen, seen
 from consumers.host.refold import fold_before
 from engine.errors import LogDamagedError
 from engine.limits import FOLLOW_PARKED_MAX
 from engine.log.port import EVENTS, Log, LogRecord
 
 
-async def check_standing(log: Log, partition: int, topic_id: str, offset: int) -> None:
+async def check_standing(log: Log, partition: int, topic_id: str, offset: int, last: Seen | None) -> None:
     """Make sure that a partition is the one that was followed.
 
     Args:
         log: The log.
         partition: The partition of `events`.
         topic_id: The identity of the topic that was followed.
-        offset: Up to where.
+        offset: From where on it is followed now.
+        last: The last record of it that was read, or None before any.
 
     Raises:
         PartitionStoppedError: It is another one, or its records are gone.
@@ -39,6 +41,16 @@ async def check_standing(log: Log, partition: int, topic_id: str, offset: int) -
             f"expected {EVENTS}/{partition} to hold offset {offset}, up to which it was followed, but it holds those "
             f"from {ends.start} to {ends.end}.",
             hint="Begin anew with --reset." if truncated else "Restore the records, or begin anew with --reset.",
+        )
+    if last is None or last.offset < ends.start:
+        return
+    records = await log.read(EVENTS, partition, last.offset, 1) if last.offset < ends.end else ()
+    if not records or seen(records[0]) != last:
+        raise PartitionStoppedError(
+            StopReason.HISTORY_DIFFERS,
+            f"expected {EVENTS}/{partition} to hold the record at offset {last.offset} that was read, but "
+            f"{'another one stands there' if records else 'it ends before that'}: the brokers have lost records.",
+            hint="Begin anew with --reset.",
         )
 
 

@@ -1,6 +1,7 @@
 """The host of progress services on logs of one process: order, restarts, services that misbehave, parked changes."""
 
 import asyncio
+import re
 import threading
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -8,16 +9,18 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import NoReturn, cast
 
+import orjson
 import pytest
 
 from consumers.host import Delivery, LocalProgress, Service, ServiceHost, ServiceInvalidError, Start, Wanted
 from consumers.host.local import ask_local, read_local
 from consumers.host.parked import Parked, Request
+from consumers.host.progress import read_progress
 from consumers.host.wanted import STATUS_OF
 from engine import EngineService, Run, Trace
 from engine.errors import ArgumentError
 from engine.log.embedded import EmbeddedLog
-from engine.log.port import EVENTS, Log
+from engine.log.port import EVENTS, Log, Record
 from tests.checkers import accepted_commits
 from tests.simulation.log import SimulatedLog
 from tests.support.engines import QuickClock, until
@@ -466,8 +469,8 @@ async def test_a_service_that_is_missing_at_a_restart_keeps_its_progress(
     await check_complete(log, away)
 
 
-async def stopped_for(log: Log, directory: Path, start: Start | None = None) -> str:
-    async with hosting(log, directory, {"book": Book()}, start) as host:
+async def stopped_for(log: Log, directory: Path, start: Start | None = None, service: str = "book") -> str:
+    async with hosting(log, directory, {service: Book()}, start) as host:
         await host.caught_up()
         while not (troubles := [lag.trouble for lag in await host.lag() if lag.trouble]):  # noqa: ASYNC110 - asked anew each time
             await asyncio.sleep(0)
@@ -497,6 +500,77 @@ async def test_a_log_that_lost_records_or_was_made_again_stops_the_service_by_na
     assert "up to which it was followed" in await stopped_for(log, tmp_path)
     log.recreate(EVENTS)
     assert "was made again" in await stopped_for(log, tmp_path)
+
+
+async def test_a_log_that_lost_records_and_grew_again_stops_the_service_by_name(tmp_path: Path) -> None:
+    log = SimulatedLog()
+    await play(log, 3)
+    async with hosting(log, tmp_path, {"book": Book()}) as host:
+        await host.caught_up()
+    followed = (await log.ends(EVENTS, 0)).end
+    log.truncate_from(EVENTS, 0, followed - 2)
+    await play(log, 3)
+    assert (await log.ends(EVENTS, 0)).end > followed
+    assert f"the record at offset {followed - 1} that was read, but another one" in await stopped_for(log, tmp_path)
+
+
+async def test_a_service_that_comes_later_does_not_begin_in_another_history_than_the_group(tmp_path: Path) -> None:
+    log = SimulatedLog()
+    await play(log, 3)
+    async with hosting(log, tmp_path, {"book": Book()}) as host:
+        await host.caught_up()
+    log.truncate_from(EVENTS, 0, (await log.ends(EVENTS, 0)).end - 2)
+    assert "it ends before that" in await stopped_for(log, tmp_path, service="late")
+
+
+async def test_a_service_that_waits_for_its_first_record_notices_that_those_before_were_replaced(
+    tmp_path: Path,
+) -> None:
+    log = SimulatedLog()
+    await play(log, 3)
+    async with hosting(log, tmp_path, {"book": Book()}) as host:
+        await host.caught_up()
+    async with hosting(log, tmp_path, {"book": Book()}) as host:
+        while not log.partition(EVENTS, 0).readers:  # noqa: ASYNC110 - it reads as soon as it has begun
+            await asyncio.sleep(0)
+        log.truncate_from(EVENTS, 0, (await log.ends(EVENTS, 0)).end - 2)
+        for number in range(3):
+            log.land(EVENTS, 0, Record("k", b"%d" % number, {}))
+        while not (trouble := (await host.lag())[0].trouble):  # noqa: ASYNC110 - asked anew each time
+            await asyncio.sleep(0)
+    assert "another one stands there" in trouble
+
+
+async def test_a_service_whose_log_changes_under_it_stops(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    log, book = SimulatedLog(), Book()
+    await play(log, 3)
+    async with hosting(log, tmp_path, {"book": book}) as host:
+        await host.caught_up()
+        log.truncate_from(EVENTS, 0, (await log.ends(EVENTS, 0)).end - 2)
+        await play(log, 3)
+        # When it looks again it finds too little, or something else.
+        while not re.search("was followed|was read", (await host.lag())[0].trouble):  # noqa: ASYNC110 - asked anew
+            await asyncio.sleep(0)
+    assert "goes on no further" in caplog.text
+
+
+async def test_progress_of_an_earlier_version_is_gone_on_with(tmp_path: Path) -> None:
+    log, book = SimulatedLog(), Book()
+    await play(log, 3)
+    async with hosting(log, tmp_path, {"book": book}) as host:
+        await host.caught_up()
+    found = orjson.loads(read_local(tmp_path)[0][0].encode())
+    assert found.pop("seen")[0] == (await log.ends(EVENTS, 0)).end - 1
+    earlier = read_progress(orjson.dumps(found), "here")
+    assert earlier.seen is None
+    store = LocalProgress.open(tmp_path, log.partitions)
+    await store.save(0, earlier)
+    await store.leave()
+    await play(log, 3)
+    async with hosting(log, tmp_path, {"book": book}) as host:
+        await host.caught_up()
+    assert read_local(tmp_path)[0][0].seen is not None
+    await check_complete(log, book)
 
 
 async def test_a_log_whose_beginning_is_gone_without_a_checkpoint_stops_the_service_by_name(tmp_path: Path) -> None:

@@ -136,18 +136,31 @@ class Beside:
 
     async def delivered(self) -> tuple[list[Delivered], list[str]]:
         """Return what the services were called with in the end, and their names; nothing after an election."""
-        # Where records were lost that were followed, services stop, loudly.
-        if not self._has_services or self._world.truncated:
-            for each in self._followers:
-                await each.close()
+        if not self._has_services:
             return [], []
         living = [each for each in self._followers if not each.gone] or [self._begin_followers()]
         for each in living[1:]:
             await each.close()
         await living[0].opened()
+        if self._world.truncated:
+            await _in_time(living[0].process.spawn(living[0].catch_up()), "services have not heard of everything")
+            self._check_going_on(living[0])
+            await living[0].close()
+            return [], []
         await _in_time(living[0].process.spawn(living[0].settle()), "services have not heard of everything")
         await living[0].close()
         return self.deliveries.all, list(self.deliveries.moods)
+
+    def _check_going_on(self, host: Followers) -> None:
+        """Where records were lost that were followed, services stop, loudly; where they go on, they miss nothing."""
+        dealt = {(each.service, each.event) for each in self.deliveries.all if each.dealt}
+        for service, partition in host.going_on():
+            for accepted in self._world.accepted(partition)[1]:
+                for index, event in enumerate(accepted.value["events"]):
+                    missed = (service, f"{accepted.id}.{index}") not in dealt
+                    assert event["type"] == "command.refused" or not missed, (
+                        f"{service} goes on in partition {partition} and has not heard of event {accepted.id}.{index}"
+                    )
 
     def end(self) -> None:
         """Remove what is on disk."""

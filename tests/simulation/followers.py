@@ -147,11 +147,23 @@ class Followers(Program):
         async with self.host:
             await self.until_told()
 
-    async def settle(self) -> None:
-        """Wait until the services have dealt with all changes; what is parked is delivered again."""
+    async def catch_up(self) -> ServiceHost:
+        """Wait until the services have dealt with all changes, or parked them, or have stopped."""
         host = self.host
         assert host is not None, "it has begun"
         await until(lambda: len(host._shares) == self.log.partitions)
+        await host.caught_up()
+        return host
+
+    def going_on(self) -> list[tuple[str, int]]:
+        """Return which services have not stopped in which partitions, and have nothing parked there."""
+        assert self.host is not None, "it has begun"
+        followers = [each for share in self.host._shares.values() for each in share.followers]
+        return [(each.service, each.partition) for each in followers if not each.stopped and not each.lag(0).parked]
+
+    async def settle(self) -> None:
+        """Wait until the services have dealt with all changes; what is parked is delivered again."""
+        host = await self.catch_up()
         while True:
             await host.caught_up()
             _, parked = await read_group(self.log, GROUP, self._path)
