@@ -30,6 +30,7 @@ class Facts(NamedTuple):
         slack_seconds: How much longer than its timeout a wait may take; processes that stood still take longer.
         services: Services that hear of everything, also those that heard of nothing.
         partial: Services that did not hear from the beginning to the end, such as those inside a process that died.
+        going_on: After an election: services, and partitions in which they have not stopped and deal with everything.
     """
 
     partitions: int
@@ -39,6 +40,7 @@ class Facts(NamedTuple):
     slack_seconds: float = 1.0
     services: tuple[str, ...] = ()
     partial: tuple[str, ...] = ()
+    going_on: tuple[tuple[str, int], ...] = ()
 
 
 class Line(NamedTuple):

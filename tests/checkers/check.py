@@ -22,6 +22,7 @@ CHECKERS: Final[tuple[tuple[int, Checker], ...]] = (
     (5, effects.completions),
     (5, effects.keys),
     (6, deliveries.in_order),
+    (6, deliveries.going_on),
     (7, waits.truthful),
     (7, waits.in_time),
     (8, poison.kept),

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from tests.checkers.artefacts import Artefacts, Delivered
 from tests.checkers.rule import Chain, Chains
+from tests.checkers.rule import chains as chains_of
 
 _UNTOLD = ("command.refused",)
 """Changes neither a run nor a trace."""
@@ -24,6 +25,17 @@ def in_order(artefacts: Artefacts, chains: Chains) -> Iterator[str]:
             for text in _run(heard[service, run], changes.get(run, []), complete=complete, partial=partial):
                 if not artefacts.facts.truncated:
                     yield f"service {service}, run {run}: {text}"
+
+
+def going_on(artefacts: Artefacts, chains: Chains) -> Iterator[str]:  # noqa: ARG001 - what all checkers are given
+    """Yield changes that are left after an election, and that a service never heard of which goes on."""
+    dealt = {(delivered.service, delivered.event) for delivered in artefacts.deliveries if delivered.dealt}
+    for service, partition in artefacts.facts.going_on:
+        for run, chain in chains_of(artefacts.records("events", partition)).items():
+            for event, kind in changes_of(chain):
+                if (service, event) not in dealt:
+                    yield f"service {service}, run {run}: goes on and never dealt with {kind} {event}"
+                    break
 
 
 def changes_of(chain: Chain) -> list[tuple[str, str]]:

@@ -112,6 +112,9 @@ def broken() -> dict[str, Artefacts]:
     found["effects.completions"].effects.clear()
     found["effects.keys"].effects.append(Effect(RUN, 1, 1, "x", "another"))
     found["deliveries.in_order"].deliveries.reverse()
+    after = found["deliveries.going_on"]
+    after.facts = after.facts._replace(truncated=("events/0",), going_on=(("book", 0),))
+    del after.deliveries[-1]
     found["waits.truthful"].requests[0] = Request("wait", RUN, "ok", RUN, "Failed", "?")
     found["waits.in_time"].requests.append(
         Request("wait", RUN, "failed", error="e", text="t", timeout=1.0, seconds=2.5)

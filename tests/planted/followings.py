@@ -174,6 +174,27 @@ async def a_change_is_parked(scene: Scene) -> None:
     await scene.run(await scene.begin(), "steps")
 
 
+async def records_are_lost_that_a_service_has_read(scene: Scene) -> None:
+    """An election takes them away, and others come in their place, before another host follows."""
+    following, engine = Following(scene), await scene.begin()
+    process, _ = await following.host()
+    await scene.run(engine)
+    log = scene.world.log
+    kept = log.partition(EVENTS, 0).end
+    await scene.run(engine)
+    await asyncio.sleep(SETTLE_SECONDS)
+    process.kill()
+    engine.die()
+    log.truncate_from(EVENTS, 0, kept)
+    scene.world.truncated.add(f"{EVENTS}/0")
+    engine = await scene.begin()
+    for _ in range(3):
+        await scene.run(engine)
+    _, host = await following.host()
+    await asyncio.sleep(SETTLE_SECONDS)
+    scene.going_on += [(lag.service, lag.partition) for lag in await host.lag() if not lag.trouble]
+
+
 async def a_projector_dies_between_two_writes(scene: Scene) -> None:
     """The first write after a while is made, the second one is not; another projector goes on."""
     following, engine = Following(scene), await scene.begin()
@@ -235,6 +256,7 @@ FOLLOWINGS: Final[tuple[Play, ...]] = (
     a_service_fails_at_first,
     a_service_takes_longest_over_what_comes_first,
     a_change_is_parked,
+    records_are_lost_that_a_service_has_read,
     a_projector_dies_between_two_writes,
     a_projector_dies_and_another_goes_on,
     a_first_commit_lands_again_behind_a_batch,

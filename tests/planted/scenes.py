@@ -40,6 +40,7 @@ class Scene:
         deliveries: What services were called with.
         partial: Services that do not hear of everything.
         views: What views came to.
+        going_on: Services that have not stopped after records were lost, and in which partitions.
     """
 
     def __init__(self, seed: int, monkeypatch: pytest.MonkeyPatch, directory: Path) -> None:
@@ -47,6 +48,7 @@ class Scene:
         self.deliveries: list[Delivered] = []
         self.partial: tuple[str, ...] = ()
         self.views: list[ViewDump] = []
+        self.going_on: list[tuple[str, int]] = []
         world = World(seed)
         world.shared = False
         world.log = SimulatedLog(1, lambda: world.clock.seconds() + world.broker_ahead, shared=False)
@@ -299,5 +301,5 @@ async def _play(scenario: Play, seed: int, monkeypatch: pytest.MonkeyPatch, dire
             await host.close()
     services = {delivered.service for delivered in scene.deliveries}
     left = await artefacts_of(world, deliveries=scene.deliveries, services=sorted(services), views=scene.views)
-    left.facts = left.facts._replace(partial=scene.partial)
+    left.facts = left.facts._replace(partial=scene.partial, going_on=tuple(scene.going_on))
     return check_all(left) + [Violation(0, "simulation", text) for text in (*world.mistakes, *world.loop.mistakes)]

@@ -19,7 +19,12 @@ _SLACK_SECONDS: Final = 60.0
 
 
 async def artefacts_of(
-    world: World, *, deliveries: Iterable[Delivered] = (), services: Sequence[str] = (), views: Iterable[ViewDump] = ()
+    world: World,
+    *,
+    deliveries: Iterable[Delivered] = (),
+    services: Sequence[str] = (),
+    going_on: Sequence[tuple[str, int]] = (),
+    views: Iterable[ViewDump] = (),
 ) -> Artefacts:
     """Return what a calm world leaves behind.
 
@@ -27,6 +32,7 @@ async def artefacts_of(
         world: The world, when everything in it is over.
         deliveries: What its services were called with.
         services: The names of those that hear of everything.
+        going_on: Services that have not stopped although records were taken away, and in which partitions.
         views: What its views came to.
     """
     partitions = world.log.partitions
@@ -36,6 +42,7 @@ async def artefacts_of(
         history=True,
         slack_seconds=_SLACK_SECONDS,
         services=tuple(services),
+        going_on=tuple(going_on),
     )
     found = Artefacts(facts, requests=world.history.requests, effects=list(world.ledger.effects))
     for topic in TOPICS:

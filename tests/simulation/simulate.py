@@ -13,9 +13,9 @@ from engine.core.records import COMMIT, FENCE, read_part
 from engine.crash_points import CrashPoint
 from engine.log.place import partitions_of
 from engine.log.port import EVENTS, PARKED, TOPICS
-from tests.checkers import Delivered, ViewDump, check_all
+from tests.checkers import ViewDump, check_all
 from tests.simulation.artefacts import artefacts_of
-from tests.simulation.beside import Beside
+from tests.simulation.beside import Beside, Heard
 from tests.simulation.checks import check_beginnings, check_commands, check_progress, check_results
 from tests.simulation.crashes import Crashes, crash
 from tests.simulation.diary import Diary, Entry, keep, keep_storm
@@ -99,17 +99,17 @@ async def _all_weather(world: World, storm: Storm, crashes: Crashes, beside: Bes
     if not violations:
         violations += survivor.leftovers() + check_progress(world, survivor)
     views = await beside.dumps()
-    deliveries, services = await beside.delivered()
-    world.beside += [*views, *deliveries]
+    heard = await beside.heard()
+    world.beside += [*views, *heard.deliveries]
     await survivor.close()
-    return violations + await check_all_of(world, deliveries, services, views)
+    return violations + await check_all_of(world, heard, views)
 
 
-async def check_all_of(
-    world: World, deliveries: Sequence[Delivered], services: Sequence[str], views: Sequence[ViewDump]
-) -> list[str]:
+async def check_all_of(world: World, heard: Heard, views: Sequence[ViewDump]) -> list[str]:
     """Return what is wrong with what a world left."""
-    left = await artefacts_of(world, deliveries=deliveries, services=services, views=views)
+    left = await artefacts_of(
+        world, deliveries=heard.deliveries, services=heard.services, going_on=heard.going_on, views=views
+    )
     violations = list(map(str, check_all(left)))
     for partition in range(world.log.partitions):
         violations += await check_beginnings(world, partition)

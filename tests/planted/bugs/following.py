@@ -55,6 +55,13 @@ FOLLOWING: Final = (
         1,
     ),
     Bug(
+        "another-history-gone-on-with",
+        "a service does not look whether the last record that it read is still there",
+        (Edit("consumers.host.standing:check_standing", "if last is None or", "if True or"),),
+        "records-are-lost-that-a-service-has-read",
+        1,
+    ),
+    Bug(
         "position-stored-before-rows",
         "how far a projection has come is written before its rows",
         (
