@@ -54,7 +54,6 @@ class Follower:
         topic_id: The identity of the topic that is followed.
         attempts: Calls the service.
         progress: How far the service has come.
-        last: The last record of the partition that was read, or None before any.
         wanted: Which changes are delivered.
         parked: What is parked of this service and partition.
         care: Writes calls down before they are made.
@@ -76,7 +75,6 @@ class Follower:
         attempts: Attempts,
         progress: Progress,
         *,
-        last: Seen | None,
         wanted: Wanted,
         parked: list[Parked],
         care: Care,
@@ -101,7 +99,7 @@ class Follower:
         self._dealt = dealt
         self._ended = ended
         self._view: PartialView | None = None
-        self._seen = last
+        self._seen = progress.seen
         self._read_last: LogRecord | None = None
         self._lanes: dict[str, _Lane] = {}
         self._parked = {each.key: each for each in parked}
@@ -123,8 +121,12 @@ class Follower:
         return f"{self.service} on {EVENTS}/{self.partition}"
 
     @property
-    def seen(self) -> Seen | None:
-        """The last record that was read, here or before."""
+    def progress(self) -> Progress:
+        """How far the service has come."""
+        return self.track.progress._replace(seen=self._last_seen())
+
+    def _last_seen(self) -> Seen | None:
+        """Return the last record that was read, here or before; what is read again lies below that."""
         if self._read_last is not None and (self._seen is None or self._read_last.offset > self._seen.offset):
             self._seen = seen(self._read_last)
         return self._seen
@@ -216,7 +218,7 @@ class Follower:
         self.trouble = ""
 
     async def _check(self, offset: int) -> None:
-        await check_standing(self._log, self.partition, self._topic_id, offset, self.seen)
+        await check_standing(self._log, self.partition, self._topic_id, offset, self._last_seen())
 
     async def _follow(self) -> None:
         assert self._view is not None, "reading has begun"

@@ -17,23 +17,6 @@ _DIGEST_CHARACTERS: Final = 16
 """Enough that two records do not have the same by chance; what the log keeps of a group is small."""
 
 
-class Progress(NamedTuple):
-    """How far one service has come in one partition.
-
-    Attributes:
-        position: Everything below this place was dealt with, save what is open.
-        open: Places below the position whose changes were not dealt with yet, in order.
-    """
-
-    position: Place
-    open: tuple[Place, ...] = ()
-
-    @property
-    def lowest(self) -> Place:
-        """The place below which everything was dealt with."""
-        return min((*self.open[:1], self.position))
-
-
 class Seen(NamedTuple):
     """The last record of a partition that was read: when another one stands there, the partition is another one.
 
@@ -51,6 +34,25 @@ def seen(record: LogRecord) -> Seen:
     return Seen(record.offset, digest(record)[:_DIGEST_CHARACTERS])
 
 
+class Progress(NamedTuple):
+    """How far one service has come in one partition.
+
+    Attributes:
+        position: Everything below this place was dealt with, save what is open.
+        open: Places below the position whose changes were not dealt with yet, in order.
+        seen: The last record that was read, or None before any.
+    """
+
+    position: Place
+    open: tuple[Place, ...] = ()
+    seen: Seen | None = None
+
+    @property
+    def lowest(self) -> Place:
+        """The place below which everything was dealt with."""
+        return min((*self.open[:1], self.position))
+
+
 @dataclass(frozen=True, slots=True)
 class PartitionProgress:
     """How far all services of a group have come in one partition.
@@ -58,13 +60,11 @@ class PartitionProgress:
     Attributes:
         topic_id: The identity of the topic that is followed.
         services: By their names, also those that no host has at the moment.
-        seen: The last record that any of them read, or None before any.
         at_work: Whether a host follows; if none does any more, it ended without letting go.
     """
 
     topic_id: str
     services: Mapping[str, Progress]
-    seen: Seen | None = None
     at_work: bool = False
 
     @property
@@ -78,13 +78,13 @@ class PartitionProgress:
         Args:
             bytes_max: When it is longer, services repeat from the lowest place that is open, those with most first.
         """
-        services, last = dict(self.services), None if self.seen is None else list(self.seen)
+        services = dict(self.services)
         for name in (*sorted(services, key=lambda each: -len(services[each].open)), None):
             rows = {each: _row(progress) for each, progress in services.items()}
-            text = orjson.dumps({"topic": self.topic_id, "at_work": self.at_work, "services": rows, "seen": last})
+            text = orjson.dumps({"topic": self.topic_id, "at_work": self.at_work, "services": rows})
             if bytes_max is None or len(text) <= bytes_max or name is None:
                 return text
-            services[name] = Progress(services[name].lowest)
+            services[name] = Progress(services[name].lowest, seen=services[name].seen)
         raise AssertionError("the last turn returns")
 
 
@@ -102,40 +102,36 @@ def read_progress(text: bytes, where: str) -> PartitionProgress:
         row = orjson.loads(text)
         topic_id, services, at_work = row["topic"], row["services"], row.get("at_work", False)
         found = {str(name): _progress(numbers) for name, numbers in services.items()}
-        last = _seen(row.get("seen"))
         if isinstance(topic_id, str) and isinstance(at_work, bool):
-            return PartitionProgress(topic_id, found, last, at_work)
+            return PartitionProgress(topic_id, found, at_work)
     except (AttributeError, KeyError, TypeError, ValueError):
         pass
     raise StoreDamagedError(f"expected the progress of services in {where}, but found {text[:80]!r}.")
 
 
-def _row(progress: Progress) -> list[int]:
-    """Return progress as numbers: the position, then what is open, offsets counted from the lowest one."""
+def _row(progress: Progress) -> list[int | str]:
+    """Return progress as a list: the position; what is open, offsets counted from the lowest one; what was seen."""
     numbers = [*progress.position]
-    low = progress.lowest[0]
-    numbers += [low, *(number for offset, index in progress.open for number in (offset - low, index))]
-    return numbers if progress.open else numbers[:_PLACE_NUMBERS]
+    if progress.open:
+        low = progress.lowest[0]
+        numbers += [low, *(number for offset, index in progress.open for number in (offset - low, index))]
+    return [*numbers, *(progress.seen or ())]
 
 
-def _progress(numbers: object) -> Progress:
-    if not _are_numbers(numbers) or len(numbers) < _PLACE_NUMBERS:
+def _progress(row: object) -> Progress:
+    seen: Seen | None = None
+    if isinstance(row, list) and row and isinstance(row[-1], str):
+        # Progress that an earlier version recorded has none.
+        *row, number, text = row
+        seen = Seen(number, text)
+    if not _are_numbers(row) or len(row) < _PLACE_NUMBERS or (seen is not None and type(seen.offset) is not int):
         raise ValueError("no progress")
-    offset, index, *rest = numbers
+    offset, index, *rest = row
     if not rest:
-        return Progress((offset, index))
+        return Progress((offset, index), seen=seen)
     low, *flat = rest
     places = zip(flat[::2], flat[1::2], strict=True)
-    return Progress((offset, index), tuple((low + each, number) for each, number in places))
-
-
-def _seen(value: object) -> Seen | None:
-    if value is None:
-        return None
-    if not isinstance(value, list) or not _are_numbers(value[:1]) or not isinstance(value[1], str):
-        raise ValueError("no record that was read")
-    offset, text = value
-    return Seen(offset, text)
+    return Progress((offset, index), tuple((low + each, number) for each, number in places), seen)
 
 
 def _are_numbers(value: object) -> TypeGuard[list[int]]:

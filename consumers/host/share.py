@@ -12,7 +12,7 @@ from consumers.host.care import Care, Turn
 from consumers.host.errors import GroupDiffersError, PartitionStoppedError
 from consumers.host.follower import Follower
 from consumers.host.parked import Parked
-from consumers.host.progress import PartitionProgress, Progress, Seen
+from consumers.host.progress import PartitionProgress, Progress
 from consumers.host.start import Start
 from consumers.host.store import ProgressStore
 from consumers.host.wanted import Wanted
@@ -81,7 +81,6 @@ class Share:
         self._topic_id = ""
         self._others: Mapping[str, Progress] = {}
         self._recorded: dict[str, Follower] = {}
-        self._seen: Seen | None = None
         self._saved: PartitionProgress | None = None
         self._saving = asyncio.Lock()
         self._care = Care(partition, terms.store, terms.turn, terms.deaths_max, terms.clock)
@@ -115,7 +114,6 @@ class Share:
         known = {} if stored is None else stored.services
         self._check_names(known)
         self._topic_id = stored.topic_id if stored is not None and known else await terms.log.topic_id(EVENTS)
-        self._seen = None if stored is None or not known else stored.seen
         parked = await terms.store.parked(self.partition)
         careful = await self._care.begin(
             ended=stored is not None and stored.at_work, wants=lambda call: self._wants(call, known, parked)
@@ -168,7 +166,6 @@ class Share:
             self._topic_id,
             attempts,
             progress,
-            last=self._seen,
             wanted=terms.wanted,
             parked=parked,
             care=self._care,
@@ -204,11 +201,8 @@ class Share:
             for follower in self.followers:
                 await follower.save_counts()
             counts = [(follower, follower.unsaved) for follower in self.followers]
-            services = {name: follower.track.progress for name, follower in self._recorded.items()}
-            last = max((seen for each in self.followers if (seen := each.seen) is not None), default=None)
-            progress = PartitionProgress(
-                self._topic_id, {**self._others, **services}, seen=last, at_work=not self._leaving
-            )
+            services = {name: follower.progress for name, follower in self._recorded.items()}
+            progress = PartitionProgress(self._topic_id, {**self._others, **services}, at_work=not self._leaving)
             # Whoever has the partition next must not find an older position in place of its own.
             if not self.followers or self._dropped:
                 return

@@ -12,14 +12,14 @@ from engine.log.port import EVENTS, Log, LogRecord
 
 
 async def check_standing(log: Log, partition: int, topic_id: str, offset: int, last: Seen | None) -> None:
-    """Make sure that a partition is the one that was followed.
+    """Make sure that a partition is the one that a service has followed.
 
     Args:
         log: The log.
         partition: The partition of `events`.
         topic_id: The identity of the topic that was followed.
         offset: From where on it is followed now.
-        last: The last record of it that was read, or None before any.
+        last: The last record that the service read, or None before any.
 
     Raises:
         PartitionStoppedError: It is another one, or its records are gone.

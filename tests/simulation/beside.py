@@ -138,11 +138,14 @@ class Beside:
         if not self._keeps_views:
             return []
         keeper = self._keeper
-        if self._world.truncated and keeper is not None and not keeper.gone:
-            # It has stopped, loudly: people fold anew then.
-            await keeper.close()
         if keeper is None or keeper.gone:
-            keeper = self._begin_keeper(anew=bool(self._world.truncated))
+            keeper = self._begin_keeper(anew=False)
+            await keeper.opened()
+        truncated = bool(self._world.truncated)
+        if truncated and await _in_time(keeper.process.spawn(keeper.stops()), "views are not fresh"):
+            # It has stopped, loudly, because what it folded is gone: people fold anew then.
+            await keeper.close()
+            keeper = self._begin_keeper(anew=True)
             await keeper.opened()
         live = await _in_time(keeper.dump(), "views are not fresh")
         await keeper.close()

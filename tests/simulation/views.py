@@ -41,6 +41,13 @@ class Keeper(Program):
         async with Projector(self.log, self._path, anew=self._anew) as self.projector:
             await self.until_told()
 
+    async def stops(self) -> bool:
+        """Wait until all is folded, and return whether a partition is folded no further."""
+        projector = self.projector
+        assert projector is not None, "it has begun"
+        await projector.caught_up()
+        return bool(stopped(projector.positions))
+
     async def dump(self) -> ViewDump:
         """Wait until all is folded and return all rows.
 
