@@ -151,7 +151,7 @@ class PartitionFold:
             self.position = self._first(topic_id)
             self._save_position()
         self._check_bounds(topic_id, ends)
-        await self._check_last()
+        await self._check_last(self.position)
         if self._topic == EVENTS:
             await self._fold_again()
         if self.position.stopped is not None:
@@ -188,8 +188,8 @@ class PartitionFold:
                 hint="Restore the deleted records, or a copy of the log.",
             )
 
-    async def _check_last(self) -> None:
-        position = self.position
+    async def _check_last(self, position: Position) -> None:
+        """Make sure that the last record below a position is the one that was folded."""
         if not position.offset:
             return
         records = await self._log.read(self._topic, self._partition, position.offset - 1, 1)
@@ -237,6 +237,7 @@ class PartitionFold:
         """Fold what is below an offset, as fast as it can be read; perhaps in another thread, while this one waits."""
         self.trouble = ""
         loop = asyncio.get_running_loop()
+        before = self.position
         batch: list[LogRecord] = []
 
         def take(records: Sequence[LogRecord]) -> None:
@@ -250,6 +251,8 @@ class PartitionFold:
         await self._log.scan(self._topic, self._partition, self.position.offset, end, take)
         if batch:
             self._fold(batch)
+        # Records may have been taken away between looking and reading.
+        await self._check_last(before)
         self._scanned = end
 
     async def _follow(self) -> None:
@@ -257,8 +260,10 @@ class PartitionFold:
         self.trouble = ""
         self._moved()
         try:
+            records = await reader.next()
+            # Only a reader that has read something hears of it when records are taken away.
+            await self._check_last(self.position)
             while True:
-                records = await reader.next()
                 turn = time.monotonic()
                 for first in range(0, len(records), PROJECTION_BATCH_RECORDS):
                     self._fold(records[first : first + PROJECTION_BATCH_RECORDS])
@@ -266,6 +271,7 @@ class PartitionFold:
                     if time.monotonic() - turn > PROJECTION_TURN_SECONDS:
                         await asyncio.sleep(0)
                         turn = time.monotonic()
+                records = await reader.next()
         finally:
             reader.close()
 

@@ -20,7 +20,7 @@ from engine.log.embedded import EmbeddedLog
 from engine.log.kafka import KafkaLocation, KafkaLog
 from engine.log.kafka.topics import apply_topics
 from engine.log.partitioner import partition_of
-from engine.log.port import EVENTS, WORKFLOWS, LogRecord, Record
+from engine.log.port import EVENTS, WORKFLOWS, Ends, LogRecord, Record
 from projections import (
     VIEWS,
     Position,
@@ -36,8 +36,8 @@ from projections import (
 from tests.kafka.foreign import Foreign
 from tests.projections.counts import Counts
 from tests.projections.folding import fold, folded, small_batches, stored
-from tests.projections.forging import SECONDS, created, forge, make_runs, moved_until, run_in
-from tests.simulation.log import SimulatedLog
+from tests.projections.forging import SECONDS, created, forge, forge_runs, make_runs, moved_until, run_in
+from tests.simulation.log import SimulatedLog, SimulatedReader
 from tests.support.logs import new_location
 
 PARTITIONS = 2
@@ -206,6 +206,85 @@ class AwayLog(SimulatedLog):
             self.failures -= 1
             raise LogError("nobody is there")
         return await super().topic_id(topic)
+
+
+class Replaced(SimulatedLog):
+    """A client at one of whose looks at the events an election takes away their end, and others come in its place."""
+
+    def __init__(self, log: SimulatedLog, look: int, kept: int) -> None:
+        super().__init__(log.partitions, log.clock)
+        self._share_with(log)
+        self._left = look
+        self._kept = kept
+
+    def look(self) -> None:
+        self._left -= 1
+        if self._left == 0:
+            replace_end(self, self._kept)
+
+    async def read(self, topic: str, partition: int, offset: int, count: int) -> Sequence[LogRecord]:
+        found = await super().read(topic, partition, offset, count)
+        if topic == EVENTS:
+            self.look()
+        return found
+
+    async def ends(self, topic: str, partition: int) -> Ends:
+        found = await super().ends(topic, partition)
+        if topic == EVENTS:
+            self.look()
+        return found
+
+    def reader(self, topic: str, partition: int, offset: int) -> SimulatedReader:
+        if topic == EVENTS:
+            self.look()
+        return super().reader(topic, partition, offset)
+
+    @property
+    def replaced(self) -> bool:
+        return self._left <= 0
+
+
+def replace_end(log: SimulatedLog, kept: int) -> None:
+    """Let other records stand from an offset on, more than there were."""
+    count = log.partition(EVENTS, 0).end - kept
+    log.truncate_from(EVENTS, 0, kept)
+    forge_runs(log, count + 1, [created()])
+
+
+async def test_a_log_that_is_replaced_at_whatever_moment_a_projector_begins_stops(tmp_path: Path) -> None:
+    looks = 0
+    for look in range(1, 100):
+        log = SimulatedLog()
+        await make_runs(log, 2)
+        path = tmp_path / str(look)
+        await fold(log, path)
+        folded_to = log.partition(EVENTS, 0).end
+        await make_runs(log, 2)
+        client = Replaced(log, look, folded_to - 2)
+        reading = log.partition(EVENTS, 0).readers
+        async with asyncio.timeout(SECONDS), Projector(client, path) as projector:
+            while not (client.replaced or reading):  # noqa: ASYNC110 - it reads as soon as it has begun
+                await asyncio.sleep(0)
+            if not client.replaced:
+                break
+            while (EVENTS, 0) not in stops(projector.positions):  # noqa: ASYNC110 - asked anew each time
+                await asyncio.sleep(0)
+            assert stops(projector.positions)[EVENTS, 0] == StopReason.HISTORY_DIFFERS
+        looks += 1
+    assert looks > 5
+
+
+async def test_a_log_that_is_replaced_while_a_projector_waits_for_its_next_record_stops(tmp_path: Path) -> None:
+    log = SimulatedLog()
+    await make_runs(log, 2)
+    await fold(log, tmp_path)
+    async with asyncio.timeout(SECONDS), Projector(log, tmp_path) as projector:
+        while not log.partition(EVENTS, 0).readers:  # noqa: ASYNC110 - it reads as soon as it has begun
+            await asyncio.sleep(0)
+        replace_end(log, log.partition(EVENTS, 0).end - 2)
+        while (EVENTS, 0) not in stops(projector.positions):  # noqa: ASYNC110 - asked anew each time
+            await asyncio.sleep(0)
+        assert stops(projector.positions)[EVENTS, 0] == StopReason.HISTORY_DIFFERS
 
 
 async def test_a_log_that_is_away_is_waited_for_and_that_is_said_once(
