@@ -285,16 +285,21 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         """Close what never ended, so that nothing of this world runs or complains later."""
         for process in self._processes:
             process.dead = True
+        # What is closed may begin more on its way out. Here it never runs; a loop that the interpreter made for it would
+        # keep it and the whole world for ever.
+        asyncio._set_running_loop(self)
         for process in self._processes:
-            for task in process.tasks:
+            for task in list(process.tasks):
                 if task.done():
                     if not task.cancelled():
                         task.exception()
                 else:
                     task._log_destroy_pending = False  # type: ignore[attr-defined]  # typeshed hides it
                     _close(cast("Coroutine[object, object, object]", task.get_coro()))
+        for process in self._processes:
             process.tasks.clear()
             process.ready.clear()
+        asyncio._set_running_loop(None)
         self._timers.clear()
         self.close()
 
