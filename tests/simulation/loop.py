@@ -285,8 +285,8 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         """Close what never ended, so that nothing of this world runs or complains later."""
         for process in self._processes:
             process.dead = True
-        # What is closed may begin more on its way out. Here it never runs; a loop that the interpreter made for it would
-        # keep it and the whole world for ever.
+        # What is closed may begin more on its way out. Here it never runs; a loop that the interpreter made for it
+        # would keep it and the whole world for ever.
         asyncio._set_running_loop(self)
         for process in self._processes:
             for task in list(process.tasks):
