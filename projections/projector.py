@@ -30,6 +30,8 @@ VIEWS: Final[tuple[Projection, ...]] = (Runs(), Traces(), Work(), Workflows())
 """The projections that `Views` asks."""
 Place = tuple[str, int]
 """A topic and a partition."""
+_GONE: Final = (StopReason.LOG_TRUNCATED, StopReason.HISTORY_DIFFERS)
+"""Why a store that is not complete is given up: it holds what the log no longer does."""
 
 
 class Projector:
@@ -267,9 +269,18 @@ class Projector:
             damage.cancel()
 
     async def _finish(self) -> None:
-        """Wait until a new store has caught up; then it may be asked."""
+        """Wait until a new store has caught up; then it may be asked.
+
+        Raises:
+            StoreDamagedError: It was begun before records were lost that it has: another one must be begun.
+        """
         while not all(fold.reached(fold.aim) for fold in self._folds.values()):
             await self._event.wait()
+        for fold in self._folds.values():
+            if fold.position.stopped in _GONE:
+                raise StoreDamagedError(
+                    f"the store {self._stored.open().directory} is of no use: {fold.position.message}"
+                )
         self._stored.finish()
         self._wake()
 

@@ -26,9 +26,11 @@ def small_batches(patch: pytest.MonkeyPatch, records: int) -> None:
 
 
 @asynccontextmanager
-async def folded(log: Log, path: Path, projections: Sequence[Projection] = VIEWS) -> AsyncIterator[Projector]:
+async def folded(
+    log: Log, path: Path, projections: Sequence[Projection] = VIEWS, *, anew: bool = False
+) -> AsyncIterator[Projector]:
     """Give a projector that has folded all that the log has."""
-    async with Projector(log, path, projections=projections) as projector:
+    async with Projector(log, path, projections=projections, anew=anew) as projector:
         await projector.caught_up()
         yield projector
 

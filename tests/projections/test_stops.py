@@ -287,6 +287,25 @@ async def test_a_log_that_is_replaced_while_a_projector_waits_for_its_next_recor
         assert stops(projector.positions)[EVENTS, 0] == StopReason.HISTORY_DIFFERS
 
 
+async def test_a_rebuild_that_had_begun_before_records_were_lost_begins_from_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    small_batches(monkeypatch, 1)
+    log = SimulatedLog()
+    await make_runs(log, 4)
+    await fold(log, tmp_path / "views")
+    end = log.partition(EVENTS, 0).end
+    async with Projector(log, tmp_path / "views", anew=True) as projector:
+        await moved_until(projector, lambda: any(each.topic == EVENTS and each.offset for each in projector.positions))
+        begun = next(each.offset for each in projector.positions if each.topic == EVENTS)
+        assert begun < end - 1
+    replace_end(log, begun - 1)
+    async with asyncio.timeout(SECONDS), folded(log, tmp_path / "views", anew=True) as projector:
+        assert not stops(projector.positions)
+    assert "All is folded anew" in caplog.text
+    assert stored(tmp_path / "views") == await fold(log, tmp_path / "from zero")
+
+
 async def test_a_log_that_is_away_is_waited_for_and_that_is_said_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
