@@ -1,5 +1,6 @@
 """What the whole test session shares: one real broker, started when the first test asks for it."""
 
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -10,6 +11,10 @@ from engine.broker import Cluster, find_broker, start_broker
 # A busy machine is slow, and that says nothing about the code.
 settings.register_profile("runline", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("runline")
+
+# Shells let what they start in the background ignore Ctrl-C, and so would all that tests start and stop by it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
