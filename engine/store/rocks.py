@@ -32,6 +32,7 @@ from rocksdict import (
 from engine.errors import ClosedError
 from engine.limits import STORE_CACHE_BYTES, STORE_FILES_OPEN_MAX, STORE_MEMORY_BYTES, STORE_WAL_BYTES
 from engine.store.errors import StoreDamagedError, StoreError, StoreFullError, StoreLockedError
+from engine.store.manifest import check_manifest
 from engine.store.port import Batch, Row
 from engine.store.scratch import make_scratch
 
@@ -299,6 +300,7 @@ class RocksStore:
         options.set_atomic_flush(self._together)
         try:
             exists = (self._directory / "CURRENT").exists()
+            check_manifest(self._directory)
             names = {_DEFAULT, *self._wanted, *(Rdict.list_cf(path, options) if exists else ())}
             self._database = Rdict(
                 path,
@@ -309,6 +311,10 @@ class RocksStore:
             for name in self._wanted:
                 self._families[name] = self._database.get_column_family(name)
                 self._handles[name] = self._database.get_column_family_handle(name)
+        except StoreDamagedError:
+            with suppress(StoreError):
+                self.close()
+            raise
         except Exception as error:
             with suppress(StoreError):
                 self.close()

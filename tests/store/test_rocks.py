@@ -83,6 +83,24 @@ def test_a_batch_puts_and_deletes_over_families_together(tmp_path: Path) -> None
     store.close()
 
 
+def test_a_list_of_tables_that_rocksdb_would_read_for_ever_is_refused(tmp_path: Path) -> None:
+    RocksStore.open(tmp_path, FAMILIES).close()
+    manifest = tmp_path / (tmp_path / "CURRENT").read_text().strip()
+    sound = manifest.read_bytes()
+    place, places = 0, []
+    while place + 7 <= len(sound):
+        places.append(place)
+        place += 7 + int.from_bytes(sound[place + 4 : place + 6], "little")
+    assert place == len(sound)
+    for each in places:
+        # One flipped bit makes the type of a whole record, 1, that of one in a file which is used again, 5.
+        manifest.write_bytes(sound[: each + 6] + bytes([sound[each + 6] ^ 4]) + sound[each + 7 :])
+        with pytest.raises(StoreDamagedError, match=f"a record of type 5 at {each}"):
+            RocksStore.open(tmp_path, FAMILIES)
+    manifest.write_bytes(sound)
+    RocksStore.open(tmp_path, FAMILIES).close()
+
+
 def test_what_was_written_survives_reopening_with_and_without_a_close(tmp_path: Path) -> None:
     program = (
         "import os, sys; from pathlib import Path; from engine.store.rocks import RocksStore\n"
