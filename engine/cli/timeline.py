@@ -73,7 +73,7 @@ _SHAPES: Final = (_Shape(40, 40, 24), _Shape(24, 12, 12), _Shape(20, 8, 8), _Sha
 """The first one that leaves room for the messages is taken."""
 
 
-class _Row(NamedTuple):
+class Row(NamedTuple):
     """One row: a node execution, or an attempt of it."""
 
     status: str
@@ -113,9 +113,9 @@ class Timeline:
         return [self._traces[number] for number in sorted(self._traces)]
 
     @property
-    def rows(self) -> list[_Row]:
+    def rows(self) -> list[Row]:
         """The traces, under each that was tried more than once its attempts."""
-        rows: list[_Row] = []
+        rows: list[Row] = []
         for trace in self.traces:
             rows.append(_trace_row(trace))
             attempts = self._attempts.get(trace.number, ())
@@ -175,7 +175,7 @@ class _Drawing:
             parts.append(self._summary(self._run, fancy=fancy))
         yield Group(*parts)
 
-    def _table(self, rows: Sequence[_Row], width: int, *, fancy: bool) -> Table:
+    def _table(self, rows: Sequence[Row], width: int, *, fancy: bool) -> Table:
         begin, end = self._bounds()
         lines, bar, left = self._fit(rows, width, end, fancy=fancy)
         table = Table.grid(padding=(0, 1))
@@ -192,9 +192,7 @@ class _Drawing:
             table.add_row(*cells, *drawn, time, row.message)
         return table
 
-    def _fit(
-        self, rows: Sequence[_Row], width: int, end: datetime, *, fancy: bool
-    ) -> tuple[list[list[Text]], int, int]:
+    def _fit(self, rows: Sequence[Row], width: int, end: datetime, *, fancy: bool) -> tuple[list[list[Text]], int, int]:
         """Return the cells of the rows, the columns of the bar, and the columns that are left for the messages."""
         needed = min(max((cell_len(row.message.plain) for row in rows), default=0), _MESSAGE_COLUMNS_MIN)
         for shape in _SHAPES:
@@ -206,7 +204,7 @@ class _Drawing:
                 return lines, bar, left
         raise AssertionError("there are shapes")
 
-    def _cells(self, row: _Row, shape: _Shape, end: datetime, *, fancy: bool) -> list[Text]:
+    def _cells(self, row: Row, shape: _Shape, end: datetime, *, fancy: bool) -> list[Text]:
         return [
             Text((_SYMBOLS if fancy else _PLAIN_SYMBOLS)[row.status], style=_STYLES[row.status]),
             Text(one_line(row.title, shape.title)),
@@ -234,8 +232,8 @@ class _Drawing:
         return begin, max([self._now, *(row.stopped for row in self._rows if row.stopped is not None)])
 
 
-def _trace_row(trace: Trace) -> _Row:
-    return _Row(
+def _trace_row(trace: Trace) -> Row:
+    return Row(
         status=trace.trace_status.value,
         title=trace.title,
         node_type=trace.node_type,
@@ -246,8 +244,8 @@ def _trace_row(trace: Trace) -> _Row:
     )
 
 
-def _attempt_row(trace: Trace, attempt: Attempt) -> _Row:
-    return _Row(
+def _attempt_row(trace: Trace, attempt: Attempt) -> Row:
+    return Row(
         status=_LOST if attempt.lost else trace.trace_status.value,
         title=f"  attempt {attempt.number}",
         node_type="",

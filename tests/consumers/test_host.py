@@ -469,12 +469,19 @@ async def test_a_service_that_is_missing_at_a_restart_keeps_its_progress(
     await check_complete(log, away)
 
 
+async def trouble_of(host: ServiceHost, words: str) -> str:
+    """Wait until a service of the host is in trouble that has one of these words, and return what it is."""
+    while True:
+        for lag in await host.lag():
+            if re.search(words, lag.trouble):
+                return lag.trouble
+        await asyncio.sleep(0)
+
+
 async def stopped_for(log: Log, directory: Path, start: Start | None = None) -> str:
     async with hosting(log, directory, {"book": Book()}, start) as host:
         await host.caught_up()
-        while not (troubles := [lag.trouble for lag in await host.lag() if lag.trouble]):  # noqa: ASYNC110 - asked anew each time
-            await asyncio.sleep(0)
-    return troubles[0]
+        return await trouble_of(host, ".")
 
 
 async def test_a_position_that_no_longer_exists_stops_its_partition_by_name_and_others_go_on(tmp_path: Path) -> None:
@@ -537,14 +544,11 @@ async def test_a_service_that_waits_for_its_first_record_notices_that_those_befo
     async with hosting(log, tmp_path, {"book": Book()}) as host:
         await host.caught_up()
     async with hosting(log, tmp_path, {"book": Book()}) as host:
-        while not log.partition(EVENTS, 0).readers:  # noqa: ASYNC110 - it reads as soon as it has begun
-            await asyncio.sleep(0)
+        await until(lambda: bool(log.partition(EVENTS, 0).readers))
         log.truncate_from(EVENTS, 0, (await log.ends(EVENTS, 0)).end - 2)
         for number in range(3):
             log.land(EVENTS, 0, Record("k", b"%d" % number, {}))
-        while not (trouble := (await host.lag())[0].trouble):  # noqa: ASYNC110 - asked anew each time
-            await asyncio.sleep(0)
-    assert "another one stands there" in trouble
+        assert "another one stands there" in await trouble_of(host, ".")
 
 
 async def test_a_service_whose_log_changes_under_it_stops(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -555,8 +559,7 @@ async def test_a_service_whose_log_changes_under_it_stops(tmp_path: Path, caplog
         log.truncate_from(EVENTS, 0, (await log.ends(EVENTS, 0)).end - 2)
         await play(log, 3)
         # When it looks again it finds too little, or something else.
-        while not re.search("was followed|was read", (await host.lag())[0].trouble):  # noqa: ASYNC110 - asked anew
-            await asyncio.sleep(0)
+        await trouble_of(host, "was followed|was read")
     assert "goes on no further" in caplog.text
 
 

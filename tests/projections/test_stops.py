@@ -38,6 +38,7 @@ from tests.projections.counts import Counts
 from tests.projections.folding import fold, folded, small_batches, stored
 from tests.projections.forging import SECONDS, created, forge, forge_runs, make_runs, moved_until, run_in
 from tests.simulation.log import SimulatedLog, SimulatedReader
+from tests.support.engines import until
 from tests.support.logs import new_location
 
 PARTITIONS = 2
@@ -251,25 +252,26 @@ def replace_end(log: SimulatedLog, kept: int) -> None:
     forge_runs(log, count + 1, [created()])
 
 
+async def begin_while_replaced(path: Path, look: int) -> bool:
+    """Begin where others stand at one of the looks; return whether the projector looked so often, and then stopped."""
+    log = SimulatedLog()
+    await make_runs(log, 2)
+    await fold(log, path)
+    folded_to = log.partition(EVENTS, 0).end
+    await make_runs(log, 2)
+    client = Replaced(log, look, folded_to - 2)
+    reading = log.partition(EVENTS, 0).readers
+    async with Projector(client, path) as projector:
+        await until(lambda: client.replaced or bool(reading))
+        if client.replaced:
+            await moved_until(projector, lambda: (EVENTS, 0) in stops(projector.positions))
+            assert stops(projector.positions)[EVENTS, 0] == StopReason.HISTORY_DIFFERS
+        return client.replaced
+
+
 async def test_a_log_that_is_replaced_at_whatever_moment_a_projector_begins_stops(tmp_path: Path) -> None:
     looks = 0
-    for look in range(1, 100):
-        log = SimulatedLog()
-        await make_runs(log, 2)
-        path = tmp_path / str(look)
-        await fold(log, path)
-        folded_to = log.partition(EVENTS, 0).end
-        await make_runs(log, 2)
-        client = Replaced(log, look, folded_to - 2)
-        reading = log.partition(EVENTS, 0).readers
-        async with asyncio.timeout(SECONDS), Projector(client, path) as projector:
-            while not (client.replaced or reading):  # noqa: ASYNC110 - it reads as soon as it has begun
-                await asyncio.sleep(0)
-            if not client.replaced:
-                break
-            while (EVENTS, 0) not in stops(projector.positions):  # noqa: ASYNC110 - asked anew each time
-                await asyncio.sleep(0)
-            assert stops(projector.positions)[EVENTS, 0] == StopReason.HISTORY_DIFFERS
+    while await begin_while_replaced(tmp_path / str(looks), looks + 1):
         looks += 1
     assert looks > 5
 
@@ -279,11 +281,9 @@ async def test_a_log_that_is_replaced_while_a_projector_waits_for_its_next_recor
     await make_runs(log, 2)
     await fold(log, tmp_path)
     async with asyncio.timeout(SECONDS), Projector(log, tmp_path) as projector:
-        while not log.partition(EVENTS, 0).readers:  # noqa: ASYNC110 - it reads as soon as it has begun
-            await asyncio.sleep(0)
+        await until(lambda: bool(log.partition(EVENTS, 0).readers))
         replace_end(log, log.partition(EVENTS, 0).end - 2)
-        while (EVENTS, 0) not in stops(projector.positions):  # noqa: ASYNC110 - asked anew each time
-            await asyncio.sleep(0)
+        await moved_until(projector, lambda: (EVENTS, 0) in stops(projector.positions))
         assert stops(projector.positions)[EVENTS, 0] == StopReason.HISTORY_DIFFERS
 
 
