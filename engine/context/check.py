@@ -119,11 +119,10 @@ class _Checker:
         """Check a value in `depth - 1` containers; inside a custom value everything is `plain`: no typed values."""
         kind = type(value)
         if kind is dict:
-            found = cast("dict[object, object]", value)
-            if TYPE in found and not plain:
-                self._typed(found, depth)
+            if TYPE in value and not plain:  # type: ignore[operator]  # a dict
+                self._typed(value, depth)  # type: ignore[arg-type]  # the same
             else:
-                self._object(found, depth, plain=plain)
+                self._object(value, depth, plain=plain)  # type: ignore[arg-type]  # the same
         elif kind is list:
             items = cast("list[object]", value)
             self._enter(len(items), depth)
@@ -153,7 +152,7 @@ class _Checker:
             ):
                 raise error
             if type(item) is not str or not item.isascii():
-                self._inner(cast("str", name), item, depth, plain=plain)
+                self._inner(name, item, depth, plain=plain)  # type: ignore[arg-type]  # no error, so it is a text
 
     def _inner(self, segment: str | int, item: object, depth: int, *, plain: bool) -> None:
         self._path.append(segment)

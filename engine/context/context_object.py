@@ -1,7 +1,7 @@
 """ContextObject: names and values; what flows along the connections is one."""
 
 from collections.abc import Iterator, Mapping, MutableMapping
-from typing import Self, cast
+from typing import Self
 
 from engine.context.container import Container
 from engine.context.converters import Converters
@@ -54,7 +54,7 @@ class ContextObject(Container, MutableMapping[str, object], wire=dict):  # type:
         It is the very object that the context was made from when nothing has changed since, and otherwise shares
         every unchanged container with it.
         """
-        return cast("WireObject", super().to_wire())
+        return super().to_wire()  # type: ignore[return-value]  # an object's wire form is one
 
     def serialize(self) -> str:
         """Return the context as JSON that `deserialize` reads back exactly: every type and value.
@@ -123,9 +123,9 @@ class ContextObject(Container, MutableMapping[str, object], wire=dict):  # type:
     def _put(self, segment: str | int, wire: Wire) -> None:
         if self._children:
             self._children.pop(segment, None)
-        cast("WireObject", self._writable())[cast("str", segment)] = wire
+        self._writable()[segment] = wire  # type: ignore[index]  # a name: `_takes` says so
 
     def _drop(self, segment: str | int) -> None:
         if self._children:
             self._children.pop(segment, None)
-        del cast("WireObject", self._writable())[cast("str", segment)]
+        del self._writable()[segment]  # type: ignore[arg-type]  # a name: `_takes` says so

@@ -55,18 +55,14 @@ def encode(value: object, converters: Converters | None, path: Path, depth: int)
     Raises:
         ContextValueError: The subclass says why a context cannot hold the value.
     """
-    kind = type(value)
-    if value is None or kind is bool:
-        return cast("bool | None", value)
-    if kind is str:
-        text = cast("str", value)
-        if len(text) <= _SHORT_CHARACTERS and text.isascii():
-            return text
-    elif kind is int:
-        if INTEGER_MIN <= cast("int", value) <= INTEGER_MAX:
-            return cast("int", value)
-    elif kind is float and isfinite(cast("float", value)):
-        return cast("float", value)
+    if type(value) is str:
+        if len(value) <= _SHORT_CHARACTERS and value.isascii():
+            return value
+    elif type(value) is int:
+        if INTEGER_MIN <= value <= INTEGER_MAX:
+            return value
+    elif value is None or type(value) is bool or (type(value) is float and isfinite(value)):
+        return value
     wire = _Encoder(converters, path).encode(value, depth)
     check_limits(wire, path)
     return wire
@@ -88,11 +84,11 @@ class _Encoder:
     def encode(self, value: object, depth: int) -> Wire:
         kind = type(value)
         if kind in SCALARS:
-            return self._scalar(cast("Wire", value))
+            return self._scalar(value)  # type: ignore[arg-type]  # its type is one of those
         if kind is dict:
-            return self._object(cast("dict[object, object]", value), depth)
+            return self._object(value, depth)  # type: ignore[arg-type]  # the same
         if kind is list or kind is tuple:
-            return self._list(cast("Sequence[object]", value), depth)
+            return self._list(value, depth)  # type: ignore[arg-type]  # the same
         if self._plain_for is not None:
             raise ContextConverterError(
                 f"expected plain JSON from the converter of {self._plain_for.wire_name!r}, "
@@ -145,8 +141,8 @@ class _Encoder:
         for name, item in value.items():
             if error := name_error(name, path):
                 raise error
-            path.append(cast("str", name))
-            wire[cast("str", name)] = self.encode(item, depth + 1)
+            path.append(name)  # type: ignore[arg-type]  # no error, so it is a text
+            wire[name] = self.encode(item, depth + 1)  # type: ignore[index]  # the same
             path.pop()
         return wire
 
@@ -266,4 +262,4 @@ def _copied(wire: Wire) -> Wire:
 
 def is_container(wire: object) -> bool:
     """Return whether a wire value is a plain object or a list: something that a path can lead into."""
-    return type(wire) is list or (type(wire) is dict and TYPE not in cast("WireObject", wire))
+    return type(wire) is list or (type(wire) is dict and TYPE not in wire)

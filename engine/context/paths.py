@@ -162,7 +162,7 @@ def set_at(context: WireObject, segments: Path, value: Wire, owned: Owned | None
         ContextPathError: There are no segments, or too many.
     """
     check_settable(segments)
-    return cast("WireObject", _set(context, segments, 0, value, owned))
+    return _set(context, segments, 0, value, owned)  # type: ignore[return-value]  # what is put into an object leaves one
 
 
 def check_settable(segments: Path) -> None:
@@ -189,12 +189,10 @@ def _set(container: Wire, segments: Path, position: int, value: Wire, owned: Own
     else:
         new = _set(inner, segments, position + 1, value, owned)
     copy = _writable(container, owned)
-    if isinstance(copy, dict):
-        copy[cast("str", segment)] = new
-    elif inner is MISSING:
+    if inner is MISSING and isinstance(copy, list):
         copy.append(new)
     else:
-        copy[cast("int", segment)] = new
+        copy[segment] = new  # type: ignore[index]  # looking for what stands here has shown that it fits
     return copy
 
 

@@ -65,8 +65,8 @@ class _Proposal(NamedTuple):
 
 
 _REJECTION: Final = _Proposal(None, (), ())
-_Decided = tuple[str, RunState | None, Sequence[Input], Decision, str]
-"""What is to be sent: the run, its state, the inputs, what they mean for it, and the time."""
+_Decided = tuple[str, RunState | None, Sequence[Input], Decision, Heading, str]
+"""What is to be sent: the run, its state, the inputs, what they mean for it, what it is headed by, and the time."""
 
 
 class Term:
@@ -394,10 +394,19 @@ class Term:
         if decision.refused is not None:
             self._refuse(run_id, decision.refused)
             return None
-        return (run_id, state, inputs, decision, time) if decision.events else None
+        if not decision.events:
+            return None
+        assert plan is not None, "a run is created by a plan, and goes on by one"
+        return run_id, state, inputs, decision, self._heading(run_id, state, plan.workflow, inputs), time
 
-    def _propose(
-        self, run_id: str, state: RunState | None, inputs: Sequence[Input], decision: Decision, time: str
+    def _propose(  # noqa: PLR0917 - called in one place, with what was put together for it
+        self,
+        run_id: str,
+        state: RunState | None,
+        inputs: Sequence[Input],
+        decision: Decision,
+        heading: Heading,
+        time: str,
     ) -> None:
         """Send a decision to the log; what it does is done when it was read back."""
         record = commit_record(
@@ -409,7 +418,7 @@ class Term:
             epoch=self._epoch,
             types=decision.types,
             causation=decision.causation,
-            heading=self._heading(run_id, state, inputs),
+            heading=heading,
         )
         traffic = self._settings.traffic
         crash_points.reached(_COMMIT_BEFORE)
@@ -442,21 +451,12 @@ class Term:
                 return self._settings.catalogue.plan(given.command.workflow or "", given.command.version)
         return None
 
-    def _heading(self, run_id: str, state: RunState | None, inputs: Sequence[Input]) -> Heading:
-        correlation, traceparent, workflow = run_id, "", ""
-        if state is not None:
-            correlation, traceparent, workflow = state.correlation, state.traceparent, state.workflow
-        else:
-            plan = self._plan_for(inputs)
-            assert plan is not None, "a run is created by a plan"
-            workflow = plan.workflow
-            for given in inputs:
-                if isinstance(given, Asked):
-                    correlation = given.command.correlation or run_id
-                    traceparent = given.command.traceparent or ""
-                    break
+    def _heading(self, run_id: str, state: RunState | None, workflow: str, inputs: Sequence[Input]) -> Heading:
         source = source_of(self._settings.source, workflow)
-        return Heading(source, correlation, traceparent, self._checkpointer.named)
+        if state is not None:
+            return Heading(source, state.correlation, state.traceparent, self._checkpointer.named)
+        first = next(given.command for given in inputs if isinstance(given, Asked))
+        return Heading(source, first.correlation or run_id, first.traceparent or "", self._checkpointer.named)
 
     def _answer_ended(self, run_id: str, inputs: Sequence[Input]) -> None:
         """Nothing changes an ended run: what asks for it again is recognised, anything else is refused."""
