@@ -6,20 +6,16 @@ from engine.log.port import LogRecord
 class Intake:
     """Counts the commands that were read, and those that are decided, in whatever order.
 
-    Args:
-        position: The offset of the first command to read.
-        clock: The highest timestamp below it, in milliseconds; -1 before any.
-
     Attributes:
         position: The offset of the next command to read.
-        clock: The highest timestamp below it, in milliseconds.
+        clock: The highest timestamp below it, in milliseconds; -1 before any.
     """
 
     __slots__ = ("_undecided", "clock", "position")
 
-    def __init__(self, position: int = 0, clock: int = -1) -> None:
-        self.position = position
-        self.clock = clock
+    def __init__(self) -> None:
+        self.position = 0
+        self.clock = -1
         # In the order of their offsets, each with the clock below it.
         self._undecided: dict[int, int] = {}
 

@@ -7,8 +7,8 @@ from typing import Final, NamedTuple
 
 from engine import crash_points
 from engine.core.commands import Command, CreateRun, StartRun, decode
-from engine.core.decide import asked_again, decide
-from engine.core.decision import Asked, Decision, GoOn, Input, Lost, Outcome, Refused
+from engine.core.decide import decide
+from engine.core.decision import Asked, Decision, GoOn, Input, Lost, Outcome
 from engine.core.plan import Plan
 from engine.core.records import (
     Heading,
@@ -18,23 +18,22 @@ from engine.core.records import (
     fence_record,
     source_of,
 )
-from engine.core.rejection import RUN_ENDED, RUN_UNREADABLE, WRONG_PARTITION, Rejection
+from engine.core.rejection import RUN_ENDED, RUN_UNREADABLE, Rejection
 from engine.core.state import GENESIS, RunState
 from engine.core.view import Accepted
 from engine.crash_points import CrashPoint
 from engine.errors import LogError
+from engine.executor.answers import Answers
 from engine.executor.batches import batches
 from engine.executor.beginning import Beginning, begin
 from engine.executor.checkpointer import Checkpointer
 from engine.executor.intake import Intake
-from engine.executor.rejected import rejection_record
 from engine.executor.settings import Settings
 from engine.executor.tasks import Tasks
-from engine.history import read_history
 from engine.limits import LOG_KNOWN_SECONDS_MAX
 from engine.log.known import next_known
 from engine.log.partitioner import partition_of
-from engine.log.port import COMMANDS, EVENTS, REJECTIONS, LogRecord, Record
+from engine.log.port import COMMANDS, EVENTS, LogRecord, Record
 
 _LOGGER = logging.getLogger("runline.executor")
 
@@ -94,6 +93,7 @@ class Term:
         self._draining: asyncio.Future[None] | None = None
         self.productive = False
         self._tasks = Tasks()
+        self._answers = Answers(number, settings, self._tasks, self._intake.settle)
 
     @classmethod
     async def take(cls, number: int, settings: Settings, concluded: Callable[[str, Outcome], None]) -> "Term":
@@ -132,7 +132,7 @@ class Term:
             raise ReplacedError
         # Only now: what was published, decided and forgotten before the fence is known, and nothing can be added there.
         await settings.catalogue.refresh()
-        self._intake = Intake(await self._first_command(), self.view.clock)
+        self._intake.position, self._intake.clock = await self._first_command(), self.view.clock
         crash_points.reached(CrashPoint.TAKEN_OVER)
 
     async def _first_command(self) -> int:
@@ -250,12 +250,7 @@ class Term:
         if asked:
             for event in accepted.value["events"]:
                 if event["type"] == "command.refused":
-                    refused, rejection = asked[event["offset"]], Rejection(event["code"], event["reason"])
-                    record = self._rejection(
-                        refused.offset, refused.command.run, refused.value, rejection, event["command"]
-                    )
-                    crash_points.reached(CrashPoint.REFUSAL_RECORDED)
-                    self._log.send(REJECTIONS, 0, record, self._tasks.fail)
+                    self._answers.repeat(asked[event["offset"]], Rejection(event["code"], event["reason"]))
 
     def _act(self, accepted: Accepted) -> None:
         """Do what an accepted commit asks for: start attempts, forget finished ones, go on."""
@@ -293,17 +288,16 @@ class Term:
         """Hand a command on to its run, unless it can be answered at once."""
         command = decode(record.value)
         if isinstance(command, Rejection):
-            self._tasks.spawn(self._reject(record.offset, record.key, record.value, command, None))
+            self._answers.reject(record, command, None)
             return
         run_id = command.run
         if partition_of(run_id, self._log.partitions) != self._number:
-            self._tasks.spawn(self._forward(record, command))
+            self._answers.forward(record, command)
             return
         state = self.view.runs.get(run_id)
         if state is None and run_id in self.view.unreadable:
             reason = f"expected a run that this version can read, but {self.view.unreadable[run_id]}"
-            rejection = Rejection(RUN_UNREADABLE, reason)
-            self._tasks.spawn(self._reject(record.offset, run_id, record.value, rejection, command))
+            self._answers.reject(record, Rejection(RUN_UNREADABLE, reason), command)
             return
         await self._know(command)
         decided = self.view.ended.get(run_id, -1) if state is None else state.decided
@@ -311,19 +305,6 @@ class Term:
             self._intake.settle(record.offset)
             return
         self.deliver(run_id, Asked(command, record.value, record.offset, self._intake.clock))
-
-    async def _forward(self, record: LogRecord, command: Command) -> None:
-        """Send a command that came to the wrong partition to the right one, once."""
-        if "forwarded" in record.headers:
-            reason = f"expected a command on the partition of its run, but it came to partition {self._number} again"
-            await self._reject(record.offset, command.run, record.value, Rejection(WRONG_PARTITION, reason), command)
-            return
-        headers = {**record.headers, "forwarded": f"{self._number}/{record.offset}"}
-        right = partition_of(command.run, self._log.partitions)
-        crash_points.reached(CrashPoint.FORWARD_BEFORE)
-        await self._log.append(COMMANDS, right, Record(command.run, record.value, headers))
-        crash_points.reached(CrashPoint.FORWARD_AFTER)
-        self._intake.settle(record.offset)
 
     # Deciding.
 
@@ -387,12 +368,12 @@ class Term:
         decision = decide(state, inputs, plan, run_id=run_id, time=time, executor=self._executor)
         if not decision.events:
             for asked in decision.recognised:
-                self._recognise(asked)
+                self._answers.recognise(asked)
         if decision.left:
             self._inbox[run_id] = list(decision.left)
             inputs = inputs[: len(inputs) - len(decision.left)]
         if decision.refused is not None:
-            self._refuse(run_id, decision.refused)
+            self._refuse(*decision.refused)
             return None
         if not decision.events:
             return None
@@ -438,10 +419,6 @@ class Term:
             self._due[state.run_id] = None
             self._decide_due()
 
-    def _recognise(self, asked: Asked) -> None:
-        self._intake.settle(asked.offset)
-        self._listener.recognised(asked.command)
-
     def _plan(self, state: RunState) -> Plan | None:
         return self._settings.catalogue.plan(None, state.version)
 
@@ -467,68 +444,21 @@ class Term:
                 self._inbox[run_id] = left
             if isinstance(given.command, CreateRun | StartRun):
                 self._pending[run_id] = _REJECTION
-                self._tasks.spawn(self._answer_again(given, given.command))
+                self._answers.answer_again(given, given.command, self._unblock)
             else:
-                reason = f"expected a run that goes on, but {run_id} has ended"
-                self._refuse(run_id, Refused(given, Rejection(RUN_ENDED, reason)))
+                self._refuse(given, Rejection(RUN_ENDED, f"expected a run that goes on, but {run_id} has ended"))
             return
 
-    async def _answer_again(self, asked: Asked, command: CreateRun | StartRun) -> None:
-        """Answer a command that would make or start a run that has ended: only its history says what it was."""
-        history = await read_history(self._log, command.run)
-        rejection = asked_again(history[-1].after, command) if history else None
-        if rejection is not None:
-            await self._reject(asked.offset, command.run, asked.value, rejection, command, blocks=True)
-        else:
-            self._recognise(asked)
-            self._unblock(command.run)
-
-    def _refuse(self, run_id: str, refused: Refused) -> None:
+    def _refuse(self, asked: Asked, rejection: Rejection) -> None:
         """Put a refusal on the log; until that is acknowledged nothing else is decided about the run."""
-        asked = refused.asked
-        self._pending[run_id] = _REJECTION
-        self._tasks.spawn(
-            self._reject(asked.offset, run_id, asked.value, refused.rejection, asked.command, blocks=True)
-        )
-
-    async def _reject(
-        self,
-        offset: int,
-        key: str,
-        value: bytes,
-        rejection: Rejection,
-        command: Command | None,
-        *,
-        blocks: bool = False,
-    ) -> None:
-        identity = None if command is None else command.id
-        crash_points.reached(CrashPoint.REJECTION_BEFORE)
-        await self._log.append(REJECTIONS, 0, self._rejection(offset, key, value, rejection, identity))
-        crash_points.reached(CrashPoint.REJECTION_AFTER)
-        self._intake.settle(offset)
-        if command is not None:
-            self._listener.rejected(command, rejection)
-        if blocks:
-            self._unblock(key)
+        self._pending[asked.command.run] = _REJECTION
+        self._answers.refuse(asked, rejection, self._unblock)
 
     def _unblock(self, run_id: str) -> None:
         """Go on with a run whose refusal is on the log, or was none."""
         del self._pending[run_id]
         self._due[run_id] = None
         self._decide_due()
-
-    def _rejection(self, offset: int, key: str, value: bytes, rejection: Rejection, command: str | None) -> Record:
-        settings = self._settings
-        return rejection_record(
-            value,
-            rejection,
-            command=command,
-            key=key,
-            partition=self._number,
-            offset=offset,
-            source=settings.source,
-            time=settings.clock.now(),
-        )
 
     # The end, and trouble.
 

@@ -5,6 +5,7 @@ from typing import Final
 from tests.planted.planting import Bug, Edit
 
 _TERM = "engine.executor.term:Term."
+_ANSWERS = "engine.executor.answers:Answers."
 _DRAFT = "engine.core.decide:_Draft."
 
 COMMANDS: Final = (
@@ -34,9 +35,9 @@ COMMANDS: Final = (
         "a refused command counts as decided before the refusal is on the log",
         (
             Edit(
-                _TERM + "_reject",
+                _ANSWERS + "_reject",
                 "    identity = None",
-                "    self._intake.settle(offset)\n    identity = None",
+                "    self._settle(offset)\n    identity = None",
             ),
         ),
         "a-refusal-is-on-its-way-when-its-process-dies",
@@ -48,7 +49,7 @@ COMMANDS: Final = (
         (
             Edit(
                 _TERM + "_ask",
-                "self._tasks.spawn(self._reject(record.offset, record.key, record.value, command, None))",
+                "self._answers.reject(record, command, None)",
                 "self._intake.settle(record.offset)",
             ),
         ),
@@ -61,7 +62,7 @@ COMMANDS: Final = (
         (
             Edit(
                 _TERM + "_ask",
-                "self._tasks.spawn(self._reject(record.offset, record.key, record.value, command, None))",
+                "self._answers.reject(record, command, None)",
                 "raise ReplacedError",
             ),
         ),
