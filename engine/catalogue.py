@@ -96,6 +96,8 @@ class Catalogue:
                 "ce_time": self._now(),
                 "content-type": "application/json",
                 "version": version,
+                # A run lives in the partition that this number gives it: whoever opens the log compares.
+                "partitions": str(self._log.partitions),
             }
             record = Record(f"{definition.id}/{version}", definition.canonical(), headers)
             await self._log.append(WORKFLOWS, 0, record)

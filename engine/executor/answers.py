@@ -6,13 +6,15 @@ from engine import crash_points
 from engine.core.commands import Command, CreateRun, StartRun
 from engine.core.decide import asked_again
 from engine.core.decision import Asked
-from engine.core.rejection import WRONG_PARTITION, Rejection
+from engine.core.rejection import OVERSIZED, WRONG_PARTITION, Rejection
 from engine.crash_points import CrashPoint
 from engine.executor.rejected import rejection_record
 from engine.executor.settings import Settings
 from engine.executor.tasks import Tasks
 from engine.history import read_history
+from engine.limits import RECORD_BYTES_MAX
 from engine.log.partitioner import partition_of
+from engine.log.place import record_bytes
 from engine.log.port import COMMANDS, REJECTIONS, LogRecord, Record
 
 
@@ -64,8 +66,19 @@ class Answers:
         if "forwarded" in record.headers:
             reason = f"expected a command on the partition of its run, but it came to partition {self._number} again"
             self.reject(record, Rejection(WRONG_PARTITION, reason), command)
-        else:
-            self._tasks.spawn(self._forward(record, command.run))
+            return
+        right = partition_of(command.run, self._log.partitions)
+        forwarded = Record(
+            command.run, record.value, {**record.headers, "forwarded": f"{self._number}/{record.offset}"}
+        )
+        if (size := record_bytes(forwarded)) > RECORD_BYTES_MAX:
+            reason = (
+                f"expected a command on partition {right}, that of its run, or one of at most {RECORD_BYTES_MAX} bytes "
+                f"to be forwarded there, but found {size} with its headers"
+            )
+            self.reject(record, Rejection(OVERSIZED, reason), command)
+            return
+        self._tasks.spawn(self._forward(record.offset, right, forwarded))
 
     async def _answer_again(self, asked: Asked, command: CreateRun | StartRun, done: Callable[[str], None]) -> None:
         # Only its history says what the run was.
@@ -91,13 +104,11 @@ class Answers:
         if command is not None:
             self._listener.rejected(command, rejection)
 
-    async def _forward(self, record: LogRecord, run_id: str) -> None:
-        headers = {**record.headers, "forwarded": f"{self._number}/{record.offset}"}
-        right = partition_of(run_id, self._log.partitions)
+    async def _forward(self, offset: int, right: int, forwarded: Record) -> None:
         crash_points.reached(CrashPoint.FORWARD_BEFORE)
-        await self._log.append(COMMANDS, right, Record(run_id, record.value, headers))
+        await self._log.append(COMMANDS, right, forwarded)
         crash_points.reached(CrashPoint.FORWARD_AFTER)
-        self._settle(record.offset)
+        self._settle(offset)
 
     def _record(self, offset: int, key: str, value: bytes, rejection: Rejection, command: str | None) -> Record:
         settings = self._settings

@@ -165,3 +165,12 @@ class WorkflowHeaders(TypedDict):
     ce_time: Time
     content_type: Json
     version: Annotated[Hash, Field(description="SHA-256 of the value.")]
+    partitions: NotRequired[
+        Annotated[
+            Number,
+            Field(
+                description="How many partitions `commands` and `events` have, for ever. Early versions of Runline did "
+                "not say."
+            ),
+        ]
+    ]

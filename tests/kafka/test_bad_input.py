@@ -163,6 +163,21 @@ async def test_a_wrong_key_does_not_matter_and_a_wrong_partition_is_put_right_on
     await place.prove_well()
 
 
+async def test_a_command_that_is_too_large_to_be_forwarded_is_refused_and_the_next_one_is_done(place: Place) -> None:
+    run_id = run_in_partition(1, PARTITIONS)
+    command = encode(start_of("chain", run_id=run_id))
+    place.foreign.put(COMMANDS, command.ljust(RECORD_BYTES_MAX), key=run_id, partition=0)
+    place.foreign.put(COMMANDS, command, key=run_id, headers={"note": "x" * RECORD_BYTES_MAX}, partition=0)
+    # Bytes that are no text are longer as text.
+    place.foreign.put(COMMANDS, command, key=run_id, headers={"note": b"\xff" * (RECORD_BYTES_MAX // 3)}, partition=0)
+    found = await place.rejections(3)
+    assert {record.headers["code"] for record in found} == {OVERSIZED}
+    assert all("expected a command on partition 1, that of its run" in record.headers["reason"] for record in found)
+    await place.prove_well()
+    place.foreign.put(COMMANDS, command, key=run_id, partition=1)
+    assert await place.ended(run_id) == RunStatus.SUCCESS
+
+
 async def test_a_start_sent_many_times_by_many_is_one_run(place: Place) -> None:
     command = start_of("chain", 1)
     value, partition = encode(command), place.partition(command.run)

@@ -10,11 +10,12 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # its own lis
     AlterConfigOpType,
     ConfigEntry,
     ConfigResource,
+    NewPartitions,
     NewTopic,
     ResourceType,
 )
 
-from engine import EngineService, Registry
+from engine import EngineService, Registry, RunStatus
 from engine.broker import Cluster
 from engine.broker.jvm import JvmCluster
 from engine.core.commands import encode
@@ -74,6 +75,25 @@ async def test_numbers_of_partitions_that_differ_are_refused_for_people_to_decid
     name = location.topic(COMMANDS)
     await replace(location, COMMANDS, 3)
     assert f"refuse {name}: expected 2 partitions, but it has 3" in await refusal(location)
+
+
+async def test_topics_that_have_grown_together_are_refused_because_runs_would_be_in_the_wrong_partitions(
+    broker: str,
+) -> None:
+    location = await new_location(broker, 2)
+    async with executor(location, registry()) as engine:
+        await engine.publish_workflow(chain(code("a", "add"), END))
+        admin = AdminClient({"bootstrap.servers": broker})
+        grown = [NewPartitions(location.topic(topic), 4) for topic in (COMMANDS, EVENTS)]
+        for future in admin.create_partitions(grown).values():
+            await asyncio.to_thread(future.result, SECONDS)
+        # Whoever knows the log goes on with the number it has.
+        assert (await engine.run_workflow("chain", {"number": 1})).run_status is RunStatus.SUCCESS
+    text = await refusal(location)
+    for topic in (COMMANDS, EVENTS):
+        assert f"refuse {location.topic(topic)}: expected 2 partitions, but it has 4: a run lives in one" in text
+    with pytest.raises(TopicsError, match="expected 2 partitions, as when workflows were published, but 4 are asked"):
+        await asyncio.to_thread(apply_topics, location, {}, 4)
 
 
 @pytest.mark.parametrize(

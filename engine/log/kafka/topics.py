@@ -26,6 +26,7 @@ from engine.log.errors import PlaceUnknownError, TopicsError
 from engine.log.kafka.admin import Admin, make_admin
 from engine.log.kafka.failures import from_exception, from_kafka
 from engine.log.kafka.location import KafkaLocation
+from engine.log.kafka.published import published_partitions
 from engine.log.place import PARTITIONED, check_partitions
 from engine.log.port import COMMANDS, EVENTS, PARKED, REJECTIONS, TOPICS, WORKFLOWS
 
@@ -159,7 +160,8 @@ def plan_topics(
         check_partitions(partitions)
     admin = make_admin(location, properties)
     found, brokers = _look(admin, location)
-    return _compare(location, found, brokers, partitions, replicas)
+    fixed = published_partitions(location, properties) if WORKFLOWS in found else None
+    return _compare(location, found, brokers, fixed=fixed, partitions=partitions, replicas=replicas)
 
 
 def apply_topics(
@@ -195,14 +197,14 @@ def apply_topics(
                 future.result()
         except KafkaException as exception:
             raise from_exception(exception, f"{step.action} the topic {step.topic}") from exception
-    _await_topics(admin, location, partitions)
+    _await_topics(admin, location, plan.partitions)
     return plan
 
 
-def _await_topics(admin: Admin, location: KafkaLocation, partitions: int | None) -> None:
+def _await_topics(admin: Admin, location: KafkaLocation, partitions: int) -> None:
     """Wait until every broker that is asked knows what was done: the controller answers before they do."""
     until = time.monotonic() + KAFKA_ANSWER_SECONDS_MAX
-    while (plan := _compare(location, *_look(admin, location), partitions, None)).steps:
+    while (plan := _compare(location, *_look(admin, location), fixed=None, partitions=partitions, replicas=None)).steps:
         if time.monotonic() > until:
             raise _error(location, plan)
         time.sleep(_LOOK_SECONDS)
@@ -262,11 +264,14 @@ def _compare(
     location: KafkaLocation,
     found: Mapping[str, _Found],
     brokers: int,
+    *,
+    fixed: int | None,
     partitions: int | None,
     replicas: int | None,
 ) -> Plan:
     there = [found[topic].partitions for topic in (EVENTS, COMMANDS) if topic in found]
-    count = partitions if partitions is not None else there[0] if there else KAFKA_PARTITIONS
+    # What the log says of itself counts more than what its topics look like, or than what somebody wishes.
+    count = next(number for number in (fixed, partitions, *there, KAFKA_PARTITIONS) if number is not None)
     copies = min(KAFKA_REPLICAS, max(brokers, 1)) if replicas is None else replicas
     steps: list[Step] = []
     notes: list[str] = []
@@ -290,6 +295,9 @@ def _compare(
         steps += _changes(name, is_there, _RULES[topic])
         if replicas is not None and is_there.replicas != replicas:
             notes.append(f"{name} has {is_there.replicas} replicas, not {replicas}; Kafka's own tools move replicas")
+    if partitions is not None and partitions != count:
+        text = f"expected {count} partitions, as when workflows were published, but {partitions} are asked for"
+        steps.append(Step("refuse", location.topic(EVENTS), text))
     if not 1 <= count <= PARTITIONS_MAX:
         steps.append(Step("refuse", location.topic(EVENTS), f"expected at most {PARTITIONS_MAX} partitions"))
     return Plan(tuple(steps), count, tuple(notes))
