@@ -95,6 +95,8 @@ PROGRESS_RETRY_SECONDS: Final = 0.1
 """First delay before a failed call of a progress service is tried again; it doubles each time."""
 PROGRESS_ATTEMPTS_MAX: Final = 3
 """Calls of a progress service for one change before the change is given up, loudly."""
+PROGRESS_CLOSE_SECONDS_MAX: Final = 60.0
+"""How long closing waits for progress services that still deal with one change after the other."""
 
 # The log and the stores.
 PARTITIONS_MAX: Final = 1_024
@@ -123,7 +125,7 @@ STORE_MARGIN_BYTES: Final = 1024 * 1024
 STORE_FILES_OPEN_MAX: Final = 256
 """Table files that one store keeps open."""
 DRAIN_SECONDS: Final = 5.0
-"""How long closing waits for what is on its way, and then for progress services to catch up."""
+"""How long closing waits for what is on its way, and for a progress service that deals with no change."""
 DISK_FREE_BYTES_MIN: Final = 256 * 1024 * 1024
 """Free bytes of the log's disk below which `runline doctor` warns."""
 

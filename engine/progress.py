@@ -1,13 +1,14 @@
 """Progress services in the engine's process: user code called with every change of a run or a trace.
 
 Each service follows the log on its own, so one that throws or stalls harms neither a run nor another service. As long
-as none stalls they are called in the order given: the second hears of a change after the first has dealt with it.
+as none does they are called in the order given: the second hears of a change after the first has dealt with it.
 """
 
 import asyncio
 import inspect
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import Protocol, TypeVar
 
 from engine.change import Change, changes_of
@@ -19,6 +20,7 @@ from engine.limits import (
     DRAIN_SECONDS,
     FENCE_RETRY_SECONDS_MAX,
     PROGRESS_ATTEMPTS_MAX,
+    PROGRESS_CLOSE_SECONDS_MAX,
     PROGRESS_RETRY_SECONDS,
     PROGRESS_STALL_SECONDS,
 )
@@ -76,18 +78,17 @@ class ProgressHost:
         self._tasks = [asyncio.create_task(follower.run()) for follower in self._followers]
 
     async def close(self) -> None:
-        """Give the services a little time for what the log has already, then stop."""
+        """Give the services time for what the log has already, as long as they get on with it, then stop."""
         if self._threads is None:
             return
         try:
-            async with asyncio.timeout(DRAIN_SECONDS):
-                await self._catch_up()
-        except TimeoutError:
+            # The time is up then; who has not seen everything is said below.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(PROGRESS_CLOSE_SECONDS_MAX):
+                    await self._catch_up()
             for follower in self._followers:
                 if not follower.caught_up:
-                    _LOGGER.error(  # noqa: TRY400 - the time is up; where it happened says nothing
-                        "Progress service %s has not seen everything that is on the log", follower.name
-                    )
+                    _LOGGER.error("Progress service %s has not seen everything that is on the log", follower.name)
         finally:
             for task in self._tasks:
                 task.cancel()
@@ -121,6 +122,7 @@ class _Follower:
         self._place: Place = (-1, 0)
         self._moved = asyncio.Event()
         self._left_behind = False
+        self._closing = asyncio.Event()
 
     async def begin(self) -> None:
         """Fold what is on the log now, without calling the service."""
@@ -175,11 +177,17 @@ class _Follower:
         self.position = self._view.position
 
     async def reach(self, position: int) -> None:
-        """Wait until the service has dealt with everything below this offset."""
+        """Wait until the service has dealt with everything below this offset, or deals with nothing any more."""
         self.caught_up = False
-        while self.position < position and self._place[0] < 2**63:
-            await self._next_move()
-        self.caught_up = True
+        self._closing.set()
+        # At the end nobody should miss anything because others are slow.
+        hurry = asyncio.get_running_loop().call_later(PROGRESS_STALL_SECONDS, self._leave_behind)
+        with suppress(TimeoutError):
+            while self.position < position and self._place[0] < 2**63:
+                async with asyncio.timeout(DRAIN_SECONDS):
+                    await self._next_move()
+            self.caught_up = True
+        hurry.cancel()
 
     async def _deliver(self, place: Place, change: Change) -> None:
         if self._before is not None:
@@ -195,7 +203,9 @@ class _Follower:
                 task = asyncio.current_task()
                 if task is not None and task.cancelling():
                     raise
-                last = attempt == PROGRESS_ATTEMPTS_MAX
+                # Nobody waits for another attempt before the end.
+                last = attempt == PROGRESS_ATTEMPTS_MAX or self._closing.is_set()
+                self._leave_behind()
                 _LOGGER.exception(
                     "Progress service %s failed on event %s, attempt %d of %d%s",
                     self.name,
@@ -204,15 +214,17 @@ class _Follower:
                     PROGRESS_ATTEMPTS_MAX,
                     "; it goes on with the next change" if last else "",
                 )
-                if not last:
-                    await asyncio.sleep(delay)
-                    delay *= 2
+                if last:
+                    break
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._closing.wait(), delay)
+                delay *= 2
             else:
                 break
         self._move((place[0], place[1] + 1))
 
     async def pass_by(self, place: Place) -> None:
-        """Wait until this service has dealt with a change, or has stalled; then it is no longer waited for."""
+        """Wait until this service has dealt with a change, or has stalled or failed: then it is left behind."""
         while self._place <= place:
             if self._left_behind:
                 return
@@ -220,15 +232,23 @@ class _Follower:
                 async with asyncio.timeout(PROGRESS_STALL_SECONDS):
                     await self._next_move()
             except TimeoutError:
-                self._left_behind = True
                 _LOGGER.warning("Progress service %s stalls; the ones after it go on without it", self.name)
+                self._leave_behind()
         self._left_behind = False
+
+    def _leave_behind(self) -> None:
+        """Let the services after this one go on without it until it has come as far as they have."""
+        self._left_behind = True
+        self._wake()
 
     async def _next_move(self) -> None:
         await self._moved.wait()
 
     def _move(self, place: Place) -> None:
         self._place = place
+        self._wake()
+
+    def _wake(self) -> None:
         self._moved.set()
         self._moved = asyncio.Event()
 

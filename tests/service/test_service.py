@@ -388,6 +388,40 @@ async def test_a_progress_service_that_throws_or_stalls_harms_neither_runs_nor_o
     assert "Staller has not seen everything" in caplog.text
 
 
+async def test_a_service_behind_one_that_always_throws_hears_everything_before_the_engine_is_closed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Whoever waited for another attempt would wait for ever.
+    monkeypatch.setattr("engine.progress.PROGRESS_RETRY_SECONDS", 3600)
+    monkeypatch.setattr("engine.progress.PROGRESS_STALL_SECONDS", 3600)
+
+    class Thrower(Notes):
+        async def run_progress(self, run: Run) -> None:  # noqa: ARG002 - it never looks
+            raise RuntimeError("observer broke")
+
+    fine = Notes()
+    async with EngineService.open(SimulatedLog(), registry(), progress_services=[Thrower(), fine]) as engine:
+        await engine.publish_workflow(one("add"))
+        await asyncio.gather(*(engine.run_workflow("one", timeout=60) for _ in range(5)))
+    assert fine.heard.count("run Success") == 5
+
+
+async def test_closing_waits_for_services_that_are_slow_as_long_as_they_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("engine.progress.DRAIN_SECONDS", 0.5)
+    monkeypatch.setattr("engine.progress.PROGRESS_STALL_SECONDS", 0.05)
+
+    class Slow(Notes):
+        async def run_progress(self, run: Run) -> None:
+            await asyncio.sleep(0.1)
+            await super().run_progress(run)
+
+    slow, fine = Slow(), Notes()
+    async with EngineService.open(SimulatedLog(), registry(), progress_services=[slow, fine]) as engine:
+        await engine.publish_workflow(one("add"))
+        await asyncio.gather(*(engine.run_workflow("one", timeout=60) for _ in range(4)))
+    assert slow.heard.count("run Success") == fine.heard.count("run Success") == 4
+
+
 async def test_progress_services_may_be_written_without_async() -> None:
     heard: list[str] = []
 
