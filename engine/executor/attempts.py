@@ -19,10 +19,8 @@ from engine.core.plan import PlannedNode
 from engine.core.soundness import failed_by
 from engine.core.state import OpenTrace, RunState
 from engine.crash_points import CrashPoint
-from engine.errors import ContextError
 from engine.executor.threads import Threads
 from engine.limits import DRAIN_SECONDS, TRACEBACK_CHARACTERS_MAX
-from engine.nodes.code import FunctionResultError
 from engine.nodes.node_type import Failed
 from engine.registry import Registry
 
@@ -256,8 +254,6 @@ class Attempts:
             if after is not state.context:
                 check_limits(after)
             changes = difference(state.context, after)
-        except (ContextError, FunctionResultError) as error:
-            failed = failed_by(error)
         except asyncio.CancelledError:
             task = attempt.task
             if task is None or task.cancelling():
@@ -288,4 +284,8 @@ def _same(one: Context, other: Context) -> bool:
 
 
 def _cut(text: str, most: int) -> str:
-    return text if len(text) <= most else f"{text[:most]}... (cut from {len(text)} characters)"
+    """Return a traceback without its middle if it is too long: it says at its end what happened, and where."""
+    if len(text) <= most:
+        return text
+    head = most // 4
+    return f"{text[:head]}\n... (cut from {len(text)} characters) ...\n{text[head - most :]}"

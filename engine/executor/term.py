@@ -91,6 +91,7 @@ class Term:
         self._checkpointer = Checkpointer(number, settings, beginning)
         self._events = self._log.reader(EVENTS, number, beginning.view.position)
         self._draining: asyncio.Future[None] | None = None
+        self._said: set[tuple[str, str]] = set()
         self.productive = False
         self._tasks = Tasks()
         self._answers = Answers(number, settings, self._tasks, self._intake.settle)
@@ -376,6 +377,8 @@ class Term:
             self._refuse(*decision.refused)
             return None
         if not decision.events:
+            if state is not None and state.ready is not None:
+                self._say_waits(state, plan)
             return None
         assert plan is not None, "a run is created by a plan, and goes on by one"
         return run_id, state, inputs, decision, self._heading(run_id, state, plan.workflow, inputs), time
@@ -407,6 +410,18 @@ class Term:
         crash_points.reached(_COMMIT_SENT)
         traffic.proposals += 1
         self._pending[run_id] = _Proposal(record, inputs, decision.recognised)
+
+    def _say_waits(self, state: RunState, plan: Plan | None) -> None:
+        """Say, once for each version and node, that runs wait for a process that has what the node needs."""
+        assert plan is not None
+        assert state.ready is not None
+        node = plan.nodes[state.ready]
+        if node.missing and (state.version, node.id) not in self._said:
+            self._said.add((state.version, node.id))
+            _LOGGER.warning(
+                "Run %s, and perhaps others of %s, cannot go on here at node %s: %s",
+                state.run_id, state.workflow, node.id, node.missing,
+            )  # fmt: skip
 
     async def _learn(self, state: RunState) -> None:
         """Look for the version of a run that the catalogue did not have."""

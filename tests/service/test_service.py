@@ -33,7 +33,7 @@ from engine.errors import (
     WorkflowAmbiguousError,
     WorkflowNotFoundError,
 )
-from engine.limits import CONTEXT_BYTES_MAX, RUN_TAGS_MAX, TAG_CHARACTERS_MAX
+from engine.limits import CONTEXT_BYTES_MAX, RUN_TAGS_MAX, TAG_CHARACTERS_MAX, TRACEBACK_CHARACTERS_MAX
 from engine.log.port import COMMANDS, EVENTS
 from tests.simulation.log import SimulatedLog
 from tests.support.workflows import END, chain, code, registry
@@ -345,6 +345,51 @@ async def test_a_function_that_hangs_does_not_stop_other_runs_and_a_limit_is_kep
         assert most == 2
         assert (await engine.get_run(stuck)).run_status is RunStatus.RUNNING
         release.set()
+
+
+async def test_the_traceback_of_a_failed_function_is_logged_with_its_end(caplog: pytest.LogCaptureFixture) -> None:
+    functions = Registry()
+
+    @functions.node("missing")
+    def missing(context: ContextObject, call: Call) -> None:  # noqa: ARG001 - a node function's signature
+        context.get("nothing.here")  # the line to look for
+
+    @functions.node("deep")
+    def deep(context: ContextObject, call: Call, depth: int = 0) -> None:
+        if depth == 300:
+            raise RuntimeError("at the very bottom")
+        # Two calls by turns, which a traceback does not shorten.
+        (deep if depth % 2 else other)(context, call, depth + 1)
+
+    def other(context: ContextObject, call: Call, depth: int) -> None:
+        deep(context, call, depth + 1)
+
+    async with EngineService.open(SimulatedLog(), functions) as engine:
+        for function in ("missing", "deep"):
+            await engine.publish_workflow(one(function))
+            assert (await engine.run_workflow("one", timeout=60)).run_status is RunStatus.FAILED
+    first, second = (record.getMessage() for record in caplog.records if record.name == "runline.executor")
+    assert "# the line to look for" in first
+    assert "... (cut from " in second
+    assert "Traceback (most recent call last)" in second
+    assert second.rstrip().endswith("RuntimeError: at the very bottom")
+    assert len(second) < TRACEBACK_CHARACTERS_MAX + 200
+
+
+async def test_a_run_that_stands_at_what_this_process_does_not_have_is_named_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    log = SimulatedLog()
+    async with EngineService.open(log, registry()) as engine:
+        await engine.publish_workflow(one("add"))
+    async with EngineService.open(log) as engine:
+        for _ in range(2):
+            run_id = await engine.create_workflow_run("one")
+            with pytest.raises(WaitTimeoutError):
+                await engine.start_workflow_run_and_wait(run_id, timeout=0.2)
+    (said,) = [record.getMessage() for record in caplog.records if record.name == "runline.executor"]
+    assert said.startswith("Run ")
+    assert "cannot go on here at node a: No function 'add' is registered" in said
 
 
 async def test_progress_services_hear_every_change_in_order_one_after_the_other() -> None:
