@@ -4,6 +4,7 @@ A command is one JSON object on the `commands` topic, keyed by run id. Its `form
 whoever writes a field that is not here raises it, so that a program that does not know the field refuses the command.
 """
 
+import json
 import re
 from typing import Annotated, Final, Literal, cast
 
@@ -18,6 +19,8 @@ from engine.errors import ContextError
 from engine.limits import (
     ERROR_MESSAGE_CHARACTERS_MAX,
     ID_CHARACTERS_MAX,
+    INTEGER_MAX,
+    INTEGER_MIN,
     RECORD_BYTES_MAX,
     RUN_TAGS_MAX,
     TAG_CHARACTERS_MAX,
@@ -29,6 +32,9 @@ FORMAT: Final = 1
 
 _Id = Annotated[str, Field(min_length=1, max_length=ID_CHARACTERS_MAX)]
 _RunId = Annotated[str, Field(pattern=RUN_ID_PATTERN)]
+_DIGITS: Final = bytes(ord("0") if chr(code).isascii() and chr(code).isdecimal() else ord(" ") for code in range(256))
+"""Turns every digit into the same one and everything else into a blank."""
+_LONG: Final = b"0" * len(str(INTEGER_MAX))
 _CONTROL: Final = re.compile(r"[\u0000-\u001f\u007f-\u009f]")
 
 
@@ -150,13 +156,22 @@ def decode(value: bytes) -> Command | Rejection:
         command = ADAPTER.validate_python(given)
         if isinstance(command, StartRun):
             check_wire(context_of(command), unknown_types=True)
+            if _LONG in value.translate(_DIGITS):
+                # Where an integer has more than 64 bits the reader above has made a rounded number of it.
+                json.loads(value, parse_int=_of_64_bits)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(str(part) for part in first["loc"]) or "command"
         return Rejection(UNDECODABLE, f"expected a command, but at {place}: {first['msg']}")
-    except (orjson.JSONDecodeError, ContextError, RecursionError) as error:
+    except (ValueError, ContextError, RecursionError) as error:
         return Rejection(UNDECODABLE, f"expected a command as JSON, but {error}")
     return command
+
+
+def _of_64_bits(digits: str) -> int:
+    if len(digits) > len(str(INTEGER_MIN)) or not INTEGER_MIN <= int(digits) <= INTEGER_MAX:
+        raise ValueError(f"expected integers of signed 64 bits, but found {shown(digits, 40)}")
+    return int(digits)
 
 
 def context_of(command: StartRun) -> WireObject:

@@ -114,6 +114,23 @@ def test_a_command_of_an_unknown_format_is_refused_whatever_else_is_in_it(unknow
     assert found.reason == f"expected a command of format 1, but found format {unknown!r}"
 
 
+_BEYOND = [str(2**63), str(2**64), str(2**64 + 1), str(-(2**63) - 1), "1" + "0" * 30, "1" + "0" * 300]
+
+
+@pytest.mark.parametrize("number", _BEYOND, ids=lambda number: number[:25])
+def test_an_integer_that_a_reader_would_round_is_refused(number: str) -> None:
+    found = decode(b'{"type":"run.start","id":"c","run":"%b","context":{"a":[%b]}}' % (RUN.encode(), number.encode()))
+    assert isinstance(found, Rejection)
+    assert found.code == UNDECODABLE
+    assert "signed 64 bits" in found.reason
+
+
+@pytest.mark.parametrize("value", ["9" * 30, 1e30, -(2**63), 2**63 - 1, 1.8446744073709552e19])
+def test_many_digits_that_are_no_such_integer_are_taken_as_they_are(value: object) -> None:
+    command = StartRun(id="c", run=RUN, context={"a": value})
+    assert decode(encode(command)) == command
+
+
 async def test_the_refusal_of_an_unknown_format_is_there_for_all_to_see() -> None:
     log = SimulatedLog()
     value = orjson.dumps({"format": 2, "type": "run.start", "id": "c", "run": RUN, "workflow": "w", "priority": 7})
