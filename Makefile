@@ -43,7 +43,7 @@ interop: $(READY) ## Try kcat, Node.js and Java on a log on Kafka; installs them
 	@tests/interop/install.sh $(BIN)/python
 	$(BIN)/python -m pytest tests/interop/kcat.py tests/interop/follow.py
 
-bench: $(READY) ## Measure speed, memory, recovery and replay, on Kafka too; a quarter of an hour
+bench: $(READY) ## Measure speed, memory, recovery and replay, on Kafka too; about half an hour
 	$(BIN)/python -m benchmarks
 
 schemas: $(READY) ## Write the schemas anew from the code
