@@ -52,6 +52,8 @@ _BLOOM_BITS: Final = 10
 _LOG_FILES: Final = 4
 _LOG_FILE_BYTES: Final = 1024 * 1024
 _LOCKED: Final = ("lock hold by current process", "Resource temporarily unavailable", "No locks available")
+_LIBRARYS_OWN: Final = "rocksdict-config.json"
+"""The file in which rocksdict keeps how a store was opened; it writes it anew whenever one is opened."""
 _FULL: Final = ("No space left on device", "File too large", "Disk quota exceeded", "SpaceLimit")
 _REFUSED: Final = ("Permission denied", "Read-only file system", "Operation not permitted", "Too many open files")
 _DAMAGED: Final = ("Corruption", "No such file or directory", "does not exist", "Invalid argument", "Not implemented")
@@ -91,6 +93,7 @@ class RocksStore:
         self._lost_tail = lost_tail
         self._together = together
         self._scratch: Path | None = None
+        self._linked = False
         self._seen: _Written = {}
         self._database: Rdict | None = None
         self._families: dict[str, Rdict] = {}
@@ -231,7 +234,8 @@ class RocksStore:
 
     def refresh(self) -> None:
         """See what the writer wrote since, in a store opened for reading beside it; nothing to do in others."""
-        if self._mode == "following":
+        # What lies where nobody writes stays as it is.
+        if self._mode == "following" and not self._linked:
             database = self._opened()
             # Looked at first, so that what is written meanwhile is seen the next time.
             written = _written(self._directory)
@@ -295,12 +299,12 @@ class RocksStore:
             raise failure
 
     def _connect(self, *, create: bool) -> None:
-        path = str(self._directory)
         options = _database_options(create=create, mode=self._mode, lost_tail=self._lost_tail)
         options.set_atomic_flush(self._together)
         try:
             exists = (self._directory / "CURRENT").exists()
             check_manifest(self._directory)
+            path = str(self._place())
             names = {_DEFAULT, *self._wanted, *(Rdict.list_cf(path, options) if exists else ())}
             self._database = Rdict(
                 path,
@@ -332,8 +336,29 @@ class RocksStore:
             return AccessType.read_write()
         if self._mode == "inspecting":
             return AccessType.read_only(False)
-        self._scratch = make_scratch()
-        return AccessType.secondary(str(self._scratch))
+        return AccessType.secondary(str(self._own_place() / "notes"))
+
+    def _place(self) -> Path:
+        """Return where the library is to look: it writes a file of its own beside those of RocksDB, even to read them.
+
+        Where it cannot, in a copy on a read-only disk, it finds links to them.
+        """
+        if self._mode == "writing" or os.access(self._directory, os.W_OK):
+            return self._directory
+        links = self._own_place() / "links"
+        links.mkdir()
+        for file in self._directory.iterdir():
+            if file.name == _LIBRARYS_OWN:
+                shutil.copyfile(file, links / file.name)
+            else:
+                (links / file.name).symlink_to(file.absolute())
+        self._linked = True
+        return links
+
+    def _own_place(self) -> Path:
+        if self._scratch is None:
+            self._scratch = make_scratch()
+        return self._scratch
 
     def _opened(self) -> Rdict:
         if self._database is None:
