@@ -3,7 +3,7 @@
 import os
 import shlex
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -176,5 +176,6 @@ def _write(path: Path, data: bytes) -> None:
         draft.write_bytes(data + b"\n")
         draft.replace(path)
     except OSError as error:
-        draft.unlink(missing_ok=True)
+        with suppress(OSError):
+            draft.unlink(missing_ok=True)
         raise RunlineError(f"{path} cannot be written: {error.strerror}.") from error
