@@ -33,8 +33,11 @@ class Point(Enum):
     LAST_PART_SENT = "the last part of a checkpoint is on its way"
     LAST_PART_ACKNOWLEDGED = "all parts of a checkpoint are on the log"
     LAST_PART_READ_BACK = "the last part of a checkpoint was read"
+    REFUSAL_RECORDED = "a run's own refusal was read and is about to be repeated on rejections"
+    REJECTION_DUE = "a rejection is about to be sent"
     REJECTION_SENT = "a rejection is on its way"
     REJECTION_ACKNOWLEDGED = "a rejection is on the log"
+    FORWARDED_DUE = "a command that came to the wrong partition is about to be sent to the right one"
     FORWARDED_SENT = "a command that came to the wrong partition is on its way to the right one"
     FORWARDED_ACKNOWLEDGED = "a command that came to the wrong partition is on the right one too"
     REVOKING = "the group asked for partitions back"
@@ -48,8 +51,8 @@ _FENCE: Final = (Point.FENCE_DUE, Point.FENCE_SENT, Point.FENCE_ACKNOWLEDGED)
 _COMMIT: Final = (Point.COMMIT_DUE, Point.COMMIT_SENT, None)
 _FIRST_PART: Final = (Point.PART_DUE, None, Point.PART_ACKNOWLEDGED)
 _LAST_PART: Final = (None, Point.LAST_PART_SENT, Point.LAST_PART_ACKNOWLEDGED)
-_REJECTION: Final = (None, Point.REJECTION_SENT, Point.REJECTION_ACKNOWLEDGED)
-_FORWARDED: Final = (None, Point.FORWARDED_SENT, Point.FORWARDED_ACKNOWLEDGED)
+_REJECTION: Final = (Point.REJECTION_DUE, Point.REJECTION_SENT, Point.REJECTION_ACKNOWLEDGED)
+_FORWARDED: Final = (Point.FORWARDED_DUE, Point.FORWARDED_SENT, Point.FORWARDED_ACKNOWLEDGED)
 
 _Points = tuple[Point | None, Point | None, Point | None]
 
@@ -106,7 +109,8 @@ class PointedLog:
         patient: bool = False,
     ) -> None:
         due, sent, _ = self._points(topic, record)
-        self._reach(due)
+        # Only what the run has recorded already is put there without waiting.
+        self._reach(Point.REFUSAL_RECORDED if topic == REJECTIONS else due)
         self._inner.send(topic, partition, record, failed, patient=patient)
         self._reach(sent)
 
