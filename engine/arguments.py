@@ -2,15 +2,19 @@
 
 from collections.abc import Mapping, Sequence
 from math import isnan
+from os import PathLike
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from engine.context import ContextObject
 from engine.core.commands import TAGS
-from engine.errors import ArgumentError
+from engine.core.identity import is_run_id
+from engine.errors import ArgumentError, RunIdInvalidError
 from engine.limits import RUN_TAGS_MAX, TAG_CHARACTERS_MAX
+from engine.log.opening import location_problem
 from engine.registry import Registry
+from engine.workflow.definition import WorkflowDefinition
 
 
 def check_registry(registry: object) -> None:
@@ -27,10 +31,35 @@ def check_location(location: object) -> None:
     """Refuse what is neither a directory's name nor a log.
 
     Raises:
+        ArgumentError: It is something else, or no directory can have this name.
+    """
+    if isinstance(location, str | Path):
+        if problem := location_problem(location):
+            raise ArgumentError(f"{problem[:1].upper()}{problem[1:]}.")
+    elif not hasattr(location, "read_key"):
+        raise _wrong("a directory or an open log", location)
+
+
+def check_workflow(workflow: object) -> None:
+    """Refuse what is neither a workflow's file nor a definition.
+
+    Raises:
         ArgumentError: It is something else.
     """
-    if not isinstance(location, str | Path) and not hasattr(location, "read_key"):
-        raise _wrong("a directory or an open log", location)
+    if isinstance(workflow, str | PathLike | WorkflowDefinition):
+        return
+    hint = "Read data with WorkflowDefinition.model_validate(data)." if isinstance(workflow, Mapping) else ""
+    raise _wrong("a workflow's file or a WorkflowDefinition", workflow, hint)
+
+
+def check_run_id(run_id: object) -> None:
+    """Refuse what is no run id.
+
+    Raises:
+        RunIdInvalidError: It is something else.
+    """
+    if not isinstance(run_id, str) or not is_run_id(run_id):
+        raise RunIdInvalidError(f"Expected a run id, a UUID of version 7 in lower case, but found {run_id!r:.80}.")
 
 
 def check_progress_services(services: object) -> None:
@@ -72,12 +101,19 @@ def check_timeout(timeout: object) -> None:
     """Refuse a timeout that is no time.
 
     Raises:
-        ArgumentError: It is neither None nor a number of seconds from 0 on.
+        ArgumentError: It is neither None nor a number of seconds from 0 on, or larger than a float can be.
     """
     if timeout is None:
         return
+    expected = "Expected seconds from 0 on as timeout, or None"
+    if isinstance(timeout, int):
+        try:
+            float(timeout)
+        except OverflowError as error:
+            # Not the number itself: it may have more digits than Python prints.
+            raise ArgumentError(f"{expected}, but found an integer that is larger than a float can be.") from error
     if isinstance(timeout, bool) or not isinstance(timeout, int | float) or isnan(timeout) or timeout < 0:
-        raise ArgumentError(f"Expected seconds from 0 on as timeout, or None, but found {timeout!r}.")
+        raise ArgumentError(f"{expected}, but found {timeout!r}.")
 
 
 def check_context(context: object) -> None:

@@ -76,7 +76,7 @@ class CommandRefusedError(RunlineError):
 
 
 class WaitTimeoutError(RunlineError):
-    """The run did not end in time; it goes on."""
+    """The run did not end in time, or it was not found out in time what has become of it."""
 
     code = "wait_timeout"
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
+from typing import Final
 
 from engine.core.commands import Command, StartRun, command_record
 from engine.core.state import RunState, RunStatus
@@ -11,6 +12,20 @@ from engine.log.partitioner import partition_of
 from engine.log.port import COMMANDS, Log
 from engine.runs import Runs
 from engine.waiters import Waiter, Waiters
+
+_AGAIN: Final = "Wait for it again with wait_for_workflow_run."
+_GOES_ON: Final = ("it goes on", _AGAIN)
+_NOT_STARTED: Final = (
+    "it was created, and not started when the wait began",
+    "Start it with start_workflow_run_and_wait or start_workflow_run_and_notify.",
+)
+_UNSEEN: Final = ("what has become of it was not found out in that time", _AGAIN)
+_UNHEARD: Final = (
+    "it was asked for, and nothing was heard of that in the time",
+    "It may still be done: wait for the run with wait_for_workflow_run.",
+)
+_UNASKED: Final = ("nothing was asked of it in that time", "Ask again, and give it more time.")
+"""What a wait that took too long leaves behind, and what to do then."""
 
 
 class Requests:
@@ -59,14 +74,14 @@ class Requests:
             self._log.send(COMMANDS, partition, record, waiter.fail, patient=self._waiters.many)
 
         follow = partial(self._runs.follow, command.run, new=require is None)
-        return await self._wait(waiter, command.run, follow, send, timeout)
+        return await self._wait(waiter, command.run, follow, send, timeout, asks=True)
 
     async def until_end(self, run_id: str, timeout: float | None) -> RunState:
         """Wait until a run has ended, whoever started it, and however long the brokers are away.
 
         Raises:
             RunNotFoundError: No run has this id.
-            WaitTimeoutError: The run did not end in time; it goes on.
+            WaitTimeoutError: The run did not end in time; what became of it is not changed by that.
         """
         waiter = Waiter(None, until_end=True)
 
@@ -75,7 +90,7 @@ class Requests:
                 waiter.conclude(known(run_id, state))
 
         follow = partial(self._runs.follow, run_id, new=False, patient=True)
-        return await self._wait(waiter, run_id, follow, look, timeout)
+        return await self._wait(waiter, run_id, follow, look, timeout, asks=False)
 
     async def _wait(
         self,
@@ -84,18 +99,27 @@ class Requests:
         follow: Callable[[], Awaitable[RunState | None]],
         begun: Callable[[RunState | None], None],
         timeout: float | None,
+        *,
+        asks: bool,
     ) -> RunState:
         """Follow a run on behalf of a waiter, do what is to be done then, and return the waiter's answer."""
         if timeout is None:
             return await self._followed(waiter, run_id, follow, begun)
+        left = _UNASKED if asks else _UNSEEN
+
+        def begin(state: RunState | None) -> None:
+            nonlocal left
+            begun(state)
+            created = state is not None and state.status is RunStatus.CREATED
+            left = _NOT_STARTED if created and not asks else _GOES_ON
+
         try:
             async with asyncio.timeout(timeout):
-                return await self._followed(waiter, run_id, follow, begun)
+                return await self._followed(waiter, run_id, follow, begin)
         except TimeoutError:
-            raise WaitTimeoutError(
-                f"Run {run_id} did not end within {timeout} s; it goes on.",
-                hint="Wait for it again with wait_for_workflow_run.",
-            ) from None
+            if left is _GOES_ON and waiter.undecided:
+                left = _UNHEARD
+            raise WaitTimeoutError(f"Run {run_id} did not end within {timeout} s; {left[0]}.", hint=left[1]) from None
 
     async def _followed(
         self,

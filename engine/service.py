@@ -1,5 +1,6 @@
 """The engine as a program uses it: publish workflows, create and start runs, wait for them, ask about them."""
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
@@ -7,13 +8,12 @@ from typing import Literal, Self, TypeVar, cast
 
 from pydantic import ValidationError
 
-from engine.arguments import check_context, check_tags, check_timeout
+from engine.arguments import check_context, check_run_id, check_tags, check_timeout, check_workflow
 from engine.catalogue import WorkflowVersion
 from engine.context import ContextObject
-from engine.context.check import check_limits
+from engine.context.check import check_limits, check_wire
 from engine.core.commands import CancelRun, CreateRun, StartRun
-from engine.core.identity import is_run_id
-from engine.errors import CommandRefusedError, RunIdInvalidError, RunlineError, RunNotFoundError
+from engine.errors import CommandRefusedError, RunlineError, RunNotFoundError, WaitTimeoutError
 from engine.history import read_history, traces_in
 from engine.limits import ERROR_MESSAGE_CHARACTERS_MAX, NODES_RUNNING_MAX
 from engine.log.partitioner import partition_of
@@ -107,8 +107,10 @@ class EngineService(EngineProcess):
         """Publish a workflow, from a YAML or JSON file or as a definition.
 
         Raises:
+            ArgumentError: It is neither a file nor a definition.
             DefinitionError: It cannot run: all its problems are listed.
         """
+        check_workflow(workflow)
         definition = workflow if isinstance(workflow, WorkflowDefinition) else load(workflow, self._validated_with)
         require_valid(definition, self._validated_with, source="" if workflow is definition else str(workflow))
         self._require_open()
@@ -167,7 +169,7 @@ class EngineService(EngineProcess):
             RunNotFoundError: No run has this id.
             RunNotCreatedError: The run was started before.
             ContextError: The context cannot be stored.
-            WaitTimeoutError: The run did not end in time; it goes on.
+            WaitTimeoutError: The run did not end in time; the text says what is known of it.
         """
         check_timeout(timeout)
         return run_of(
@@ -215,11 +217,16 @@ class EngineService(EngineProcess):
             DefinitionError: The workflow cannot run with what is registered in this process.
             ArgumentError: The tags are too many or too long, or one stands twice.
             ContextError: The context cannot be stored.
-            WaitTimeoutError: The run did not end in time; it goes on.
+            WaitTimeoutError: The run did not end in time; the text says what is known of it.
         """
         check_timeout(timeout)
         check_tags(tags)
-        version = await self._runnable(workflow_id)
+        if timeout is None:
+            version = await self._runnable(workflow_id)
+        else:
+            begun = self._loop.time()
+            version = await self._runnable_within(workflow_id, timeout)
+            timeout = max(0.0, timeout - (self._loop.time() - begun))
         command = StartRun(
             id=self._ids.command_id(),
             run=self._ids.run_id(),
@@ -235,7 +242,7 @@ class EngineService(EngineProcess):
 
         Raises:
             RunNotFoundError: No run has this id.
-            WaitTimeoutError: The run did not end in time; it goes on.
+            WaitTimeoutError: The run did not end in time; the text says what is known of it.
         """
         check_timeout(timeout)
         self._require_open()
@@ -254,7 +261,7 @@ class EngineService(EngineProcess):
         except ValidationError as error:
             raise CommandRefusedError(
                 f"Expected a reason of at most {ERROR_MESSAGE_CHARACTERS_MAX} characters of text, "
-                f"but found {reason[:80]!r} with {len(reason)}."
+                f"but found {reason!r:.80} of type {type(reason).__name__}: {error.errors()[0]['msg']}."
             ) from error
         await self._requests.ask(command, require_going_on, until_end=False)
 
@@ -315,6 +322,15 @@ class EngineService(EngineProcess):
             return definition.version
         return plan.version
 
+    async def _runnable_within(self, workflow_id: str, timeout: float) -> str:
+        try:
+            async with asyncio.timeout(timeout):
+                return await self._runnable(workflow_id)
+        except TimeoutError:
+            raise WaitTimeoutError(
+                f"Workflow {workflow_id} was not found out about within {timeout} s; nothing was started."
+            ) from None
+
     def _start(self, run_id: str, context: ContextLike | None) -> StartRun:
         self._require_open()
         return StartRun(id=self._ids.command_id(), run=_checked(run_id), context=self._wire(context))
@@ -326,11 +342,14 @@ class EngineService(EngineProcess):
         if not isinstance(context, ContextObject):
             context = ContextObject(context, converters=self.registry.converters)
         wire = context.to_wire()
-        check_limits(wire)
+        if self._validated_with is not None and context.converters not in {None, self.registry.converters}:
+            # It was made with the types of another registry.
+            check_wire(wire, converters=self.registry.converters)
+        else:
+            check_limits(wire)
         return cast("dict[str, object]", wire)
 
 
-def _checked(run_id: object) -> str:
-    if not isinstance(run_id, str) or not is_run_id(run_id):
-        raise RunIdInvalidError(f"Expected a run id, a UUID of version 7 in lower case, but found {run_id!r:.80}.")
+def _checked(run_id: str) -> str:
+    check_run_id(run_id)
     return run_id

@@ -20,7 +20,8 @@ from pydantic_settings import (
 
 from engine.errors import RunlineError
 from engine.limits import NODES_RUNNING_MAX
-from engine.log.opening import is_kafka
+from engine.log.embedded.failures import name_problem
+from engine.log.opening import is_kafka, location_problem
 from engine.workflow.names import listed, suggest
 
 FILE: Final = "runline.toml"
@@ -62,7 +63,17 @@ def _location(value: object) -> Path | str:
             raise ValueError(str(error).removesuffix(".")) from error
     if not isinstance(value, str | Path):
         raise ValueError("expected a directory or kafka://HOST:PORT/PREFIX")  # noqa: TRY004 - pydantic's own
+    if problem := location_problem(value):
+        raise ValueError(problem)
     return Path(value)
+
+
+def _directory(value: object) -> object:
+    if isinstance(value, str) and not value:
+        raise ValueError("expected a directory, but found an empty text")
+    if isinstance(value, str | Path) and (problem := name_problem(Path(value))):
+        raise ValueError(problem)
+    return value
 
 
 def _place_of_views(found: Mapping[str, object]) -> Path:
@@ -127,7 +138,7 @@ class Settings(BaseSettings):
 
     data: Annotated[Path | str, BeforeValidator(_location)] = Path("data")
     kafka: Annotated[Mapping[str, str], NoDecode, BeforeValidator(_properties)] = Field(default_factory=dict)
-    views: Path = Field(default_factory=_place_of_views)
+    views: Annotated[Path, BeforeValidator(_directory)] = Field(default_factory=_place_of_views)
     app: str | None = None
     durability: Literal["fsync", "process"] = "fsync"
     nodes_running_max: _Count = NODES_RUNNING_MAX

@@ -47,6 +47,11 @@ class Waiter:
         self._until_end = until_end
         self.future: asyncio.Future[RunState] = asyncio.get_running_loop().create_future()
 
+    @property
+    def undecided(self) -> bool:
+        """Whether nothing was heard of the command yet that is to be waited for first."""
+        return self._command is not None
+
     def accepted(self, accepted: Accepted) -> None:
         """Look at a commit of the run; looking at one again changes nothing."""
         if self.future.done():

@@ -236,3 +236,58 @@ def test_an_error_inside_the_application_is_the_cause(directory: Path) -> None:
     with pytest.raises(ApplicationError) as caught:
         load_application("broken:registry")
     assert isinstance(caught.value.__cause__, ZeroDivisionError)
+
+
+TWICE = """
+from engine import Registry
+registry = Registry()
+for _ in range(2):
+    registry.node("a")(print)
+"""
+PLACES = {
+    "twice": (TWICE, "RegistryError", ("twice.py", 5)),
+    "syntax": ("x = 1\ndef\n", "SyntaxError", ("syntax.py", 2)),
+    "inner": ("import syntax\n", "SyntaxError", ("syntax.py", 2)),
+    "compiled": ("\neval('1 +')\n", "SyntaxError", ("compiled.py", 2)),
+    "library": ("import json\njson.loads('{')\n", "JSONDecodeError", ("library.py", 2)),
+    "helped": ("import helper_that_fails\n", "ZeroDivisionError", ("helper_that_fails.py", 3)),
+    "leaving": ("import sys\nsys.exit('no database')\n", "SystemExit: no database", ("leaving.py", 2)),
+}
+
+
+@pytest.mark.parametrize("form", ["{}:registry", "{}.py:registry"])
+@pytest.mark.parametrize("name", PLACES)
+def test_an_error_inside_the_application_is_placed_in_the_users_own_file(directory: Path, name: str, form: str) -> None:
+    for other, (text, _, _) in PLACES.items():
+        (directory / f"{other}.py").write_text(text)
+    (directory / "helper_that_fails.py").write_text("\n\n1 / 0\n")
+    _, problem, (file, line) = PLACES[name]
+    for _ in range(2):
+        with pytest.raises(ApplicationError, match=problem) as caught:
+            load_application(form.format(name))
+        assert caught.value.hint == f"It was raised at {directory / file}, line {line}."
+
+
+def test_an_error_inside_an_installed_application_is_placed_there(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packages = directory / "lib" / "site-packages"
+    packages.mkdir(parents=True)
+    (packages / "installed_app.py").write_text(TWICE)
+    monkeypatch.setattr(sys, "path", [*sys.path, str(packages)])
+    with pytest.raises(ApplicationError) as caught:
+        load_application("installed_app:registry")
+    assert caught.value.hint == f"It was raised at {packages / 'installed_app.py'}, line 5."
+
+
+def test_an_application_that_leaves_at_its_import_can_be_loaded_when_it_does_not_any_more(directory: Path) -> None:
+    (directory / "app.py").write_text("raise SystemExit(3)")
+    with pytest.raises(ApplicationError, match="SystemExit: 3"):
+        load_application("app.py:registry")
+    (directory / "app.py").write_text(APPLICATION)
+    assert load_application("app.py:registry").function("answer").name == "answer"
+
+
+def test_a_file_name_that_no_file_can_have_is_one_that_is_not_there(directory: Path) -> None:
+    with pytest.raises(ApplicationError, match="There is no file"):
+        load_application(f"{directory / (300 * 'x')}.py:registry")

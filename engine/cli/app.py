@@ -12,6 +12,7 @@ from typing import Final
 from cyclopts import App, CycloptsError
 
 from engine.cli.exit_codes import SUCCESS
+from engine.cli.output import console
 
 _THREADS_GRACE_SECONDS: Final = 1.0
 """How long threads that block the interpreter's end may take to finish."""
@@ -70,7 +71,14 @@ def invoke(arguments: Sequence[str]) -> int:
     # Known before parsing, because a command line that cannot be parsed is answered in the same form.
     as_json, verbose = "--json" in arguments, "--verbose" in arguments
     try:
-        code = make_app()(list(arguments), exit_on_error=False, print_error=False, result_action="return_value")
+        code = make_app()(
+            list(arguments),
+            # Help and version go through it, too: a reader that has seen enough is no error for them either.
+            console=console(stderr=False),
+            exit_on_error=False,
+            print_error=False,
+            result_action="return_value",
+        )
     except CycloptsError as error:
         from engine.cli.failures import report_usage  # noqa: PLC0415 - costs nothing where nothing fails
 
@@ -88,7 +96,11 @@ def main() -> None:
         # A terminal that cannot show a character gets its number rather than a traceback.
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
-    code = invoke(sys.argv[1:])
+    arguments = sys.argv[1:]
+    code = invoke(arguments)
+    if "--json" in arguments:
+        # The document is out: what a function that hangs in a thread still prints must not come behind it.
+        sys.stdout = sys.stderr
     _leave_hanging_threads(code)
     sys.exit(code)
 

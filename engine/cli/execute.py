@@ -6,14 +6,14 @@ They execute the runs of an embedded log. On Kafka only `run` executes, beside a
 import asyncio
 import re
 import shlex
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
-from engine.arguments import check_tags
+from engine.arguments import check_run_id, check_tags
 from engine.cli.arguments import make_context
 from engine.cli.context_text import context_text
 from engine.cli.exit_codes import RUN_FAILED, SUCCESS
@@ -22,7 +22,7 @@ from engine.cli.interruption import Interruptible
 from engine.cli.json_form import report_json, run_json
 from engine.cli.obstacles import ObstructedError, OpenRuns
 from engine.cli.options import ENGINE_OPTIONS, EngineOptions
-from engine.cli.output import Output
+from engine.cli.output import Output, printing_aside
 from engine.cli.session import open_engine
 from engine.cli.tags import TagsOption
 from engine.cli.timeline import Timeline
@@ -108,6 +108,7 @@ def start(
     run_id
         The run's id, as `create` printed it.
     """
+    check_run_id(run_id)
     execution = _Execution(options)
     initial = make_context(context, set_ or (), execution.converters)
 
@@ -131,6 +132,8 @@ def wait(
     run_id
         The run's id; without it all runs are followed until none is left that this application can go on with.
     """
+    if run_id is not None:
+        check_run_id(run_id)
     execution = _Execution(options)
     if run_id is None:
         return execution.execute_all()
@@ -178,12 +181,17 @@ class _Execution:
 
     def execute(self, begin: Begin) -> int:
         """Open the engine, begin, follow the run until it ends and print it."""
-        return self._interruptible.run(self._execute(begin))
+        return self._run(self._execute(begin))
 
     def execute_all(self) -> int:
         """Open the engine, follow all runs until none can go on, and print what became of them."""
         self._interruptible.resume = f"runline wait{self._options.repeated()}"
-        return self._interruptible.run(self._execute_all())
+        return self._run(self._execute_all())
+
+    def _run(self, work: Coroutine[None, None, int]) -> int:
+        # Until the loop is closed: what functions left behind in it is cancelled only then, and may print.
+        with printing_aside(as_json=self._output.as_json):
+            return self._interruptible.run(work)
 
     async def _execute(self, begin: Begin) -> int:
         with self._follower as follower:

@@ -13,6 +13,7 @@ from engine.cli.failures import ArgumentsError
 from engine.cli.interruption import Interruptible, StoppedError
 from engine.cli.logs import configure_logs
 from engine.cli.options import EngineOptions
+from engine.cli.output import printing_aside
 from engine.cli.session import open_engine
 from engine.log.errors import LogUnreachableError
 from engine.registry import Registry
@@ -42,7 +43,8 @@ def execute(options: EngineOptions, views: Callable[[Path], RunViews] | None) ->
             hint="Name it with --app module:attribute.",
         )
     try:
-        return Interruptible().run(_execute(settings, registry, views))
+        with printing_aside(as_json=options.json):
+            return Interruptible().run(_execute(settings, registry, views))
     except StoppedError as stopped:
         name = signal.Signals(stopped.signal).name
         _LOGGER.info("Stopped by %s; what has not ended goes on in other executors, or in the next one", name)

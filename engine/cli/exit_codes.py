@@ -8,7 +8,8 @@ RUN_FAILED: Final = 1
 OPEN: Final = 1
 """Of `topics plan`: something is to be done."""
 USAGE: Final = 2
-"""The command line, the settings, a workflow file or a context is not what was expected; nothing was written."""
+"""The command line, with the form of a run's id or an application's name, the settings, a workflow file or a context is
+not what was expected; nothing was written."""
 OPERATING: Final = 3
 """Something outside went wrong: the log, the application, a check of `doctor`."""
 SIGNALLED: Final = 128

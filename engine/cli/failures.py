@@ -2,16 +2,18 @@
 
 import traceback
 
-from cyclopts import CycloptsError
+from cyclopts import CycloptsError, UnknownCommandError
 from rich.text import Text
 
+from engine.application import ApplicationNameError
 from engine.cli.exit_codes import OPERATING, SIGNALLED, USAGE
 from engine.cli.interruption import StoppedError
 from engine.cli.output import console, print_json
 from engine.cli.text import lines
-from engine.errors import ContextError, DefinitionError, RegistryError, RunlineError
+from engine.errors import ContextError, DefinitionError, RegistryError, RunIdInvalidError, RunlineError
 
 _USAGE_CODES = frozenset({"settings", "arguments", "argument", "cursor"})
+_USAGE_ERRORS = (ApplicationNameError, ContextError, DefinitionError, RegistryError, RunIdInvalidError)
 _INTERRUPT = 2
 
 
@@ -23,7 +25,12 @@ class ArgumentsError(RunlineError):
 
 def report_usage(error: CycloptsError, *, as_json: bool) -> int:
     """Print what is wrong with the command line and return the exit code."""
-    _print("usage", str(error), "'runline --help' and 'runline COMMAND --help' tell more.", as_json=as_json)
+    message, hint = str(error), "'runline --help' and 'runline COMMAND --help' tell more."
+    if isinstance(error, UnknownCommandError) and error.unused_tokens and error.unused_tokens[0].startswith("-"):
+        option = error.unused_tokens[0].partition("=")[0]
+        message = f"Expected a command, but found the option {option}."
+        hint = f"Options stand behind the command: runline COMMAND {option}. {hint}"
+    _print("usage", message, hint, as_json=as_json)
     return USAGE
 
 
@@ -47,8 +54,7 @@ def report(error: BaseException, *, as_json: bool, verbose: bool) -> int:
         case RunlineError():
             message = str(error).removesuffix(error.hint).rstrip() if error.hint else str(error)
             _print(error.code, message, error.hint, as_json=as_json)
-            bad_input = isinstance(error, DefinitionError | ContextError | RegistryError)
-            return USAGE if bad_input or error.code in _USAGE_CODES else OPERATING
+            return USAGE if isinstance(error, _USAGE_ERRORS) or error.code in _USAGE_CODES else OPERATING
         case _:
             text = f"{type(error).__name__}: {error}".partition("\n")[0]
             hint = "" if verbose else "Run it again with --verbose to see where."

@@ -54,7 +54,7 @@ class Interruptible:
         process where it is, which loses nothing that the log has acknowledged.
 
         Raises:
-            StoppedError: A signal stopped it.
+            StoppedError: A signal stopped it; an error on the way out stands beside the way to go on.
         """
         self._loop = asyncio.new_event_loop()
         self._task = self._loop.create_task(work)
@@ -69,6 +69,11 @@ class Interruptible:
             if not self._signal:
                 raise
             raise self._stopped() from None
+        except RunlineError as error:
+            # Such as a full disk: what was begun is safe nevertheless, and the way to go on is what counts.
+            if not (self._signal and self.resume):
+                raise
+            raise self._stopped(error) from error
         finally:
             _close(self._loop)
 
@@ -93,11 +98,12 @@ class Interruptible:
             os.write(_STDERR, f"Go on with: {self.resume}\n".encode(errors="backslashreplace"))
         os._exit(SIGNALLED + number)
 
-    def _stopped(self) -> StoppedError:
+    def _stopped(self, error: RunlineError | None = None) -> StoppedError:
         if not self.resume:
             return StoppedError(f"Interrupted; {self.begun}.", signal=self._signal, hint="")
+        beside = "" if error is None else f" On the way out: {error}"
         return StoppedError(
-            "Interrupted; everything that happened so far is on the log.",
+            f"Interrupted; everything that happened so far is on the log.{beside}",
             signal=self._signal,
             hint=f"Go on with: {self.resume}",
         )

@@ -10,7 +10,7 @@ from cyclopts import Parameter
 
 from engine.cli.failures import ArgumentsError
 from engine.cli.logs import configure_logs
-from engine.cli.output import Output
+from engine.cli.output import Output, printing_aside
 from engine.cli.secrets import hidden
 from engine.settings import KAFKA, Loaded, load_settings
 
@@ -56,7 +56,10 @@ class Options:
         from engine.application import load_application  # noqa: PLC0415 - only where an application is named
 
         app = self.load().settings.app
-        return None if app is None else load_application(app)
+        if app is None:
+            return None
+        with printing_aside(as_json=self.json):
+            return load_application(app)
 
     def repeated(self) -> str:
         """Return these options as they would be typed again for another command, with a space in front of each."""

@@ -2,7 +2,10 @@
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
+from typing import TextIO
 
 import orjson
 from rich.console import Console, RenderableType
@@ -24,6 +27,7 @@ class Output:
     def __init__(self, *, as_json: bool) -> None:
         self.as_json = as_json
         self.console = console(stderr=False)
+        self._stdout = sys.stdout
 
     @property
     def live(self) -> bool:
@@ -48,7 +52,24 @@ class Output:
     def document(self, data: object) -> None:
         """Print the JSON document, when there is to be one."""
         if self.as_json:
-            print_json(data)
+            print_json(data, self._stdout)
+
+
+@contextmanager
+def printing_aside(*, as_json: bool) -> Iterator[None]:
+    """Let the code of users, which prints what it likes, print on stderr where stdout takes one JSON document.
+
+    This holds for all threads, and not for processes that the code starts. A document may be printed meanwhile by an
+    `Output` that was made before.
+
+    Args:
+        as_json: Whether stdout does.
+    """
+    if not as_json:
+        yield
+        return
+    with redirect_stdout(sys.stderr):
+        yield
 
 
 class _LiteralConsole(Console):
@@ -60,10 +81,15 @@ class _LiteralConsole(Console):
         discard_stdout()
 
 
-def discard_stdout() -> None:
-    """Let everything that is still written to stdout go nowhere."""
+def discard_stdout(stdout: TextIO | None = None) -> None:
+    """Let everything that is still written to stdout go nowhere.
+
+    Args:
+        stdout: The stream; the present one unless given.
+    """
+    stdout = stdout or sys.stdout
     with Path(os.devnull).open("w", encoding="utf-8") as nowhere:
-        os.dup2(nowhere.fileno(), sys.stdout.fileno())
+        os.dup2(nowhere.fileno(), stdout.fileno())
 
 
 def console(*, stderr: bool) -> Console:
@@ -74,16 +100,22 @@ def console(*, stderr: bool) -> Console:
     return made
 
 
-def print_json(data: object) -> None:
-    """Print data as an indented JSON document on stdout."""
+def print_json(data: object, stdout: TextIO | None = None) -> None:
+    """Print data as an indented JSON document on stdout.
+
+    Args:
+        data: What to print.
+        stdout: The stream; the present one unless given.
+    """
+    stdout = stdout or sys.stdout
     text = orjson.dumps(data, option=orjson.OPT_INDENT_2, default=str).decode()
     # Characters that can drive a terminal stand in JSON strings only as escapes; these are the rest of them.
     safe = text if text.isascii() else "".join(_json_safe(character) for character in text)
     try:
-        sys.stdout.write(f"{safe}\n")
-        sys.stdout.flush()
+        stdout.write(f"{safe}\n")
+        stdout.flush()
     except BrokenPipeError:
-        discard_stdout()
+        discard_stdout(stdout)
 
 
 def _json_safe(character: str) -> str:

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from engine.arguments import check_run_id
 from engine.cli.exit_codes import SUCCESS
 from engine.cli.interruption import Interruptible
 from engine.cli.json_form import run_json
@@ -76,6 +77,7 @@ def cancel(
     reason
         Why, for people.
     """
+    check_run_id(run_id)
 
     async def write(engine: EngineService, _: Log) -> tuple[str, dict[str, object]]:
         await engine.cancel_workflow_run(run_id, reason)

@@ -5,15 +5,33 @@ from pathlib import Path
 from typing import Final, Literal, TypeGuard
 
 from engine.log.embedded import EmbeddedLog
+from engine.log.embedded.failures import name_problem
 from engine.log.port import Log
 
 KAFKA: Final = "kafka:"
 """Begins the location of a log on Kafka."""
+_EXPECTED: Final = "expected a directory or kafka://HOST:PORT,.../PREFIX"
 
 
 def is_kafka(location: str | Path) -> TypeGuard[str]:
     """Return whether a location names a log on Kafka, well or badly."""
     return isinstance(location, str) and location.startswith(KAFKA)
+
+
+def location_problem(location: str | Path) -> str:
+    """Return what was expected of a location and what was found, or an empty text where there can be a log.
+
+    Whether a location on Kafka is written well is said when it is taken apart.
+    """
+    if is_kafka(location):
+        return ""
+    if not str(location):
+        return f"{_EXPECTED}, but found an empty text"
+    scheme, mark, _ = str(location).partition("://")
+    # Whoever does mean a directory of such a name can write it as a path: ./NAME.
+    if mark and "/" not in scheme:
+        return f"{_EXPECTED}, but found {str(location)!r:.80}"
+    return name_problem(Path(location))
 
 
 async def open_log(

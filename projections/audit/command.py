@@ -10,6 +10,7 @@ from typing import Annotated, Final
 import orjson
 from cyclopts import Parameter
 
+from engine.arguments import check_run_id
 from engine.cli.exit_codes import SUCCESS
 from engine.cli.failures import ArgumentsError
 from engine.cli.interruption import Interruptible
@@ -18,7 +19,7 @@ from engine.cli.options import READING_OPTIONS, ReadingOptions
 from engine.cli.output import Output
 from engine.cli.reading import open_reading
 from engine.cli.working_directory import working_directory
-from engine.errors import RunIdInvalidError, RunlineError
+from engine.errors import RunlineError
 from projections.audit.audit import Progress, audit_log, log_identity
 from projections.audit.bundle import read_bundle
 from projections.audit.bundle_audit import audit_bundle
@@ -32,7 +33,6 @@ from projections.audit.report import (
     violations_of,
 )
 from projections.audit.roots import Roots, compare
-from projections.audit.shape import is_run_id
 
 _VIOLATED: Final = 1
 """The exit code when a rule is broken."""
@@ -85,8 +85,7 @@ def export(
     run_id
         The run's id.
     """
-    if not is_run_id(run_id):
-        raise RunIdInvalidError(f"Expected a run id, a UUID of version 7 in lower case, but found {run_id[:80]!r}.")
+    check_run_id(run_id)
     output = options.output()
     target = to or Path(f"{run_id}.runline.json")
     _require_new(target, "--output")

@@ -10,6 +10,7 @@ from typing import Annotated, Final
 
 from cyclopts import Parameter
 
+from engine.arguments import check_run_id
 from engine.cli.exit_codes import SUCCESS
 from engine.cli.failures import ArgumentsError
 from engine.cli.interruption import Interruptible
@@ -19,8 +20,7 @@ from engine.cli.options import CheckingOptions, ViewsOptions
 from engine.cli.output import Output
 from engine.cli.reading import open_reading
 from engine.cli.working_directory import working_directory
-from engine.core.identity import is_run_id
-from engine.errors import RunIdInvalidError, RunNotFoundError
+from engine.errors import RunNotFoundError
 from projections.audit.audit import log_identity
 from projections.replay import Created, Replay, ReplayReport
 from projections.replay.replay import Advance, Stage
@@ -106,8 +106,8 @@ async def _replayed(replay: Replay, run_id: str | None, created: Created, name: 
 def _created(run_id: str | None, since: str | None, until: str | None) -> Created:
     if run_id is not None and (since is not None or until is not None):
         raise ArgumentsError("Expected either a run, or --since and --until, but found both.")
-    if run_id is not None and not is_run_id(run_id):
-        raise RunIdInvalidError(f"Expected a run id, a UUID of version 7 in lower case, but found {run_id[:80]!r}.")
+    if run_id is not None:
+        check_run_id(run_id)
     now = datetime.now(UTC)
     return Created(
         None if since is None else parse_moment("--since", since, now),

@@ -9,6 +9,7 @@ from cyclopts import Parameter
 from rich.table import Table
 from rich.text import Text
 
+from engine.arguments import check_run_id
 from engine.cli.context_text import context_text
 from engine.cli.execute import draw_report, print_report, report
 from engine.cli.exit_codes import SUCCESS
@@ -19,9 +20,7 @@ from engine.cli.output import Output
 from engine.cli.reading import open_reading
 from engine.cli.text import one_line
 from engine.core.events import Event
-from engine.core.identity import is_run_id
 from engine.core.view import Accepted
-from engine.errors import RunIdInvalidError
 from engine.history import traces_in
 from projections.cli.differences import differences, draw
 from projections.cli.histories import find_history
@@ -53,8 +52,7 @@ def show(
     events
         Its events, with ids and times.
     """
-    if not is_run_id(run_id):
-        raise RunIdInvalidError(f"Expected a run id, a UUID of version 7 in lower case, but found {run_id[:80]!r}.")
+    check_run_id(run_id)
     if [at is not None, diff is not None, events].count(True) > 1:
         raise ArgumentsError("Expected one of --at, --diff and --events.")
     output = options.output()

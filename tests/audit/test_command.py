@@ -135,7 +135,7 @@ def test_what_was_written_down_is_not_overwritten(runline: Runline, data: str, t
         (("audit", "--against", "none.json"), 3, "error[roots_invalid]: none.json: it cannot be read"),
         (("audit", "--data", "nowhere"), 3, "expected an embedded log in nowhere"),
         (("audit", "none.json"), 3, "error[bundle_invalid]: none.json"),
-        (("export", "x"), 3, "error[run_id_invalid]"),
+        (("export", "x"), 2, "error[run_id_invalid]"),
         (("export", "01a20641-0000-7000-8000-000000000000"), 3, "error[run_not_found]"),
         (("audit", "--work", "data/lock"), 3, "cannot be used"),
     ],

@@ -78,9 +78,12 @@ def test_every_command_has_help_of_its_own(command: str) -> None:
     assert "--json" in answer
 
 
-def test_a_reader_that_has_seen_enough_is_no_error() -> None:
+@pytest.mark.parametrize(
+    "words", [["config", "--json"], ["--help"], ["--version"], ["run", "--help"], ["topics", "--help"]], ids=" ".join
+)
+def test_a_reader_that_has_seen_enough_is_no_error(words: list[str]) -> None:
     process = subprocess.Popen(
-        [sys.executable, "-m", "engine.cli", "config", "--json"],
+        [sys.executable, "-m", "engine.cli", *words],
         cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     assert process.stdout is not None

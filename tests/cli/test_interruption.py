@@ -1,7 +1,12 @@
+import asyncio
 import signal
 import subprocess
 from pathlib import Path
 
+import pytest
+
+from engine.cli.interruption import Interruptible, StoppedError
+from engine.errors import LogFullError
 from tests.cli.conftest import APP, DATA, Runline, Spawn, finish, read_until, resume_words
 
 
@@ -116,3 +121,25 @@ def test_a_reader_that_goes_away_does_not_stop_the_run(spawn: Spawn, runline: Ru
     assert process.wait() == 0
     runs = runline("runs", "--data", tmp_path / "my data", "--json").json["runs"]
     assert [run["run_status"] for run in runs] == ["Success"]
+
+
+def test_an_error_on_the_way_out_stands_beside_the_way_to_go_on() -> None:
+    interruptible = Interruptible()
+    interruptible.resume = "runline wait"
+
+    async def work() -> int:
+        signal.raise_signal(signal.SIGINT)
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            raise LogFullError("there is no space left.", hint="Make space.") from None
+        return 0
+
+    with pytest.raises(
+        StoppedError, match=r"on the log\. On the way out: there is no space left\. Make space\."
+    ) as error:
+        interruptible.run(work())
+    assert (error.value.signal, error.value.hint) == (signal.SIGINT, "Go on with: runline wait")
+    interruptible = Interruptible()
+    with pytest.raises(LogFullError):
+        interruptible.run(work())

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import APP, DATA, Runline
+from tests.cli.conftest import APP, DATA, Runline, Spawn, finish
 
 
 def test_run_follows_the_run_and_prints_its_timeline_and_output(runline: Runline) -> None:
@@ -116,7 +116,7 @@ def test_an_application_is_offered_to_a_workflow_that_lacks_one_and_not_to_a_fil
 def test_an_error_as_json_is_one_document_on_stdout(runline: Runline) -> None:
     for words, code, name in (
         (("run", "nowhere.yaml"), 2, "definition_invalid"),
-        (("show", "x"), 3, "run_id_invalid"),
+        (("show", "x"), 2, "run_id_invalid"),
         (("runs",), 3, "log"),
         (("nonsense",), 2, "usage"),
     ):
@@ -140,3 +140,69 @@ def test_an_unexpected_error_is_one_line_and_a_traceback_only_with_verbose(
     assert answer.err.splitlines()[0] == "error[unexpected]: LookupError: first"
     assert "Traceback" not in answer.err
     assert "Traceback" in runline("config", "--verbose").err
+
+
+@pytest.mark.parametrize("command", ["run", "wait", "validate"])
+def test_with_json_what_an_application_prints_goes_to_stderr(spawn: Spawn, runline: Runline, command: str) -> None:
+    app = ("--app", f"{DATA / 'telling.py'}:registry")
+    if command == "wait":
+        runline("publish", DATA / "tell.yaml")
+        runline("start", runline("create", "tell").out.strip())
+    words = [] if command == "wait" else [DATA / "tell.yaml"]
+    answer = finish(spawn(command, *words, *app, "--json"))
+    assert answer.code == 0, answer.err
+    assert answer.json, "one document and nothing else"
+    told = answer.err.splitlines()
+    assert told[0] == "told at the import"
+    if command != "validate":
+        assert {
+            "told in the loop",
+            "told in a thread",
+            "told on what was held",
+            "told by what was left behind",
+            "told late",
+        } <= set(told)
+
+
+def test_without_json_what_an_application_prints_stays_on_stdout(spawn: Spawn) -> None:
+    answer = finish(spawn("run", DATA / "tell.yaml", "--app", f"{DATA / 'telling.py'}:registry"))
+    assert (answer.code, answer.err) == (0, "")
+    assert {"told at the import", "told in a thread"} <= set(answer.out.splitlines())
+
+
+def test_what_an_executor_executes_prints_on_stderr_with_json(spawn: Spawn, runline: Runline) -> None:
+    runline("publish", DATA / "tell.yaml")
+    runline("start", runline("create", "tell").out.strip())
+    process = spawn("executor", "--app", f"{DATA / 'telling.py'}:registry", "--json")
+    assert process.stderr is not None
+    while "told on what was held" not in process.stderr.readline():
+        assert process.poll() is None
+    process.terminate()
+    answer = finish(process)
+    assert answer.code == 0, answer.err
+    assert answer.json == {"data": "data", "signal": "SIGTERM"}
+
+
+def test_options_before_the_command_are_said_to_stand_behind_it(runline: Runline) -> None:
+    answer = runline("--json", "runs")
+    assert answer.code == 2
+    assert answer.json["error"]["message"] == "Expected a command, but found the option --json."
+    assert "Options stand behind the command: runline COMMAND --json." in answer.json["error"]["hint"]
+    assert "runline COMMAND --data." in runline("--data=x", "runs").err
+    assert 'Unknown command "rnus"' in runline("rnus").err
+
+
+@pytest.mark.parametrize(
+    "words", [("start", "x"), ("wait", "x"), ("cancel", "x"), ("show", "x"), ("start", "x", "--data", "nowhere")]
+)
+def test_a_run_id_that_is_none_is_wrong_usage_and_nothing_is_opened(runline: Runline, words: tuple[str, ...]) -> None:
+    answer = runline(*words)
+    assert (answer.code, answer.out) == (2, "")
+    assert "error[run_id_invalid]: Expected a run id" in answer.err
+    assert not Path("data").exists()
+
+
+def test_an_application_name_of_another_form_is_wrong_usage(runline: Runline) -> None:
+    answer = runline("run", DATA / "greet.yaml", "--app", "app2")
+    assert (answer.code, answer.out) == (2, "")
+    assert "error[application]: Expected the application as module:attribute, found 'app2'" in answer.err

@@ -54,6 +54,41 @@ def test_every_log_on_kafka_has_views_of_its_own_in_the_cache(monkeypatch: pytes
     assert views("kafka://a:1,b:2/orders") == tmp_path / "home" / ".cache" / "runline" / "views" / first.name
 
 
+@pytest.mark.parametrize(
+    ("setting", "text", "said"),
+    [
+        ("data", "", "expected a directory or kafka://HOST:PORT,.../PREFIX, but found an empty text"),
+        ("data", "http://x", "expected a directory or kafka://HOST:PORT,.../PREFIX, but found 'http://x'"),
+        ("data", "KAFKA://h:1/p", "or kafka://HOST:PORT,.../PREFIX, but found 'KAFKA://h:1/p'"),
+        ("data", "new/" + 300 * "x", "whose name has at most 255 bytes, but found one with 300"),
+        ("data", 2500 * "a/", "at a path of at most 4000 bytes, but found 4999"),
+        ("data", "odd/\udcff\udcfe", r"whose name is in UTF-8, but found 'odd/\udcff\udcfe'"),
+        ("views", "", "expected a directory, but found an empty text"),
+        ("views", 300 * "x", "whose name has at most 255 bytes, but found one with 300"),
+    ],
+)
+def test_a_name_that_no_directory_of_a_log_can_have_is_wrong_usage_and_nothing_is_written(
+    runline: Runline, setting: str, text: str, said: str
+) -> None:
+    for command in ("runs", "doctor", "create"):
+        words = ("greet", "--data", text) if command == "create" else (f"--{setting}", text)
+        if command == "runs" or setting == "data":
+            answer = runline(command, *words)
+            assert (answer.code, answer.out) == (2, "")
+            assert f"error[settings]: The setting {setting} (argument --{setting}): " in answer.err
+            assert said in answer.err
+    assert list(Path().iterdir()) == []
+
+
+def test_a_null_character_in_a_directory_of_the_file_is_named(runline: Runline) -> None:
+    Path("runline.toml").write_text('data = "a\\u0000b"\n')
+    answer = runline("runs")
+    assert answer.code == 2
+    assert r"(file runline.toml): expected a directory whose name has no null characters, but found 'a\x00b'" in (
+        answer.err
+    )
+
+
 def test_a_wrong_place_of_the_log_is_one_problem_and_not_two() -> None:
     with pytest.raises(SettingsError) as caught:
         load_settings({"data": 1})
@@ -124,7 +159,7 @@ def test_wrong_settings_are_wrong_usage(runline: Runline) -> None:
     assert "error[settings]" in answer.err
 
 
-@pytest.mark.parametrize("name", ["data", "./kafka", "a b/ü", "-x", "C:\\data", "~", "http://x", "kafka"])
+@pytest.mark.parametrize("name", ["data", "./kafka", "a b/ü", "-x", "C:\\data", "~", "./http://x", "kafka"])
 def test_a_directory_is_a_directory_whatever_its_name(name: str) -> None:
     assert load_settings({"data": name}).settings.data == Path(name)
 

@@ -73,7 +73,7 @@ async def test_a_disk_that_is_full_at_opening_is_named(disk: Path) -> None:
     await log.close()
 
 
-async def test_a_read_only_disk_is_named(disk: Path) -> None:
+async def test_a_read_only_disk_is_named_by_whoever_writes_and_read_by_whoever_reads(disk: Path) -> None:
     log = await EmbeddedLog.open(disk / "log")
     await log.append(EVENTS, 0, record(0))
     await log.close()
@@ -81,8 +81,10 @@ async def test_a_read_only_disk_is_named(disk: Path) -> None:
     for place in (disk / "log", disk / "new"):
         with pytest.raises(LogError, match=r"Read-only file system.*Name a directory"):
             await EmbeddedLog.open(place)
-    with pytest.raises(LogError, match="Read-only file system"):
-        await EmbeddedLog.open_reading(disk / "log")
+    reading = await EmbeddedLog.open_reading(disk / "log")
+    assert [one.value for one in await reading.read(EVENTS, 0, 0, 10)] == [record(0).value]
+    await reading.refresh()
+    await reading.close()
     assert mount(disk, MOUNT_REMOUNT, "size=12m")
     log = await EmbeddedLog.open(disk / "log")
     assert await log.ends(EVENTS, 0) == Ends(0, 1)
@@ -231,6 +233,28 @@ async def test_a_file_in_place_of_the_directory_is_named(tmp_path: Path) -> None
         with pytest.raises(LogError, match="file"):
             await EmbeddedLog.open_reading(path)
     assert file.read_text() == "important"
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("new/" + 300 * "x", "has at most 255 bytes, but found one with 300"),
+        ("new/" + 2500 * "a/", "at most 4000 bytes, but found"),
+        ("new/a\0b", "no null characters"),
+        ("new/\udcff\udcfe", "in UTF-8"),
+    ],
+)
+async def test_a_name_that_no_log_can_have_is_refused_before_anything_is_made(
+    tmp_path: Path, name: str, said: str
+) -> None:
+    with pytest.raises(LogError, match=said):
+        await EmbeddedLog.open(tmp_path / name)
+    assert not (tmp_path / "new").exists()
+
+
+async def test_a_name_that_is_too_long_to_be_looked_at_is_an_error_of_the_log(tmp_path: Path) -> None:
+    with pytest.raises(LogError, match="File name too long"):
+        await EmbeddedLog.open_reading(tmp_path / (300 * "x"))
 
 
 async def test_a_directory_that_cannot_be_made_is_named() -> None:

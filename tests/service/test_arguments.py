@@ -2,13 +2,16 @@
 
 import math
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import pytest
 
 from engine import ArgumentError, EngineService, Registry, RegistryError
-from engine.errors import RunIdInvalidError
-from engine.limits import RUN_TAGS_MAX, TAG_CHARACTERS_MAX
+from engine.arguments import check_workflow
+from engine.errors import CommandRefusedError, RunIdInvalidError
+from engine.limits import ERROR_MESSAGE_CHARACTERS_MAX, RUN_TAGS_MAX, TAG_CHARACTERS_MAX
 from engine.log.port import COMMANDS
+from engine.workflow.definition import WorkflowDefinition
 from tests.simulation.log import SimulatedLog
 from tests.support.workflows import END, chain
 
@@ -38,7 +41,49 @@ def test_what_an_engine_cannot_be_opened_with_is_said(text: str) -> None:
         WRONG[text]()
 
 
-@pytest.mark.parametrize("timeout", ["soon", -1, math.nan, True])
+@pytest.mark.parametrize(
+    ("location", "said"),
+    [
+        ("", r"a directory or kafka://HOST:PORT,\.\.\./PREFIX, but found an empty text"),
+        ("http://x", r"a directory or kafka://HOST:PORT,\.\.\./PREFIX, but found 'http://x'"),
+        (300 * "x", "at most 255 bytes, but found one with 300"),
+        (Path(300 * "x"), "at most 255 bytes, but found one with 300"),
+        ("a\0b", "no null characters"),
+        ("\udcff", "in UTF-8"),
+    ],
+)
+def test_a_place_where_no_log_can_be_is_refused_before_anything_is_made(location: str | Path, said: str) -> None:
+    with pytest.raises(ArgumentError, match=f"Expected .*{said}"):
+        EngineService.open(location)
+
+
+@pytest.mark.parametrize("workflow", [3, None, b"order.yaml", {"id": "order"}, WorkflowDefinition])
+def test_what_is_no_workflow_is_said(workflow: object) -> None:
+    with pytest.raises(ArgumentError, match="a workflow's file or a WorkflowDefinition, but found"):
+        check_workflow(workflow)
+
+
+def test_a_workflow_is_a_file_or_a_definition() -> None:
+    for workflow in ("order.yaml", Path("order.yaml"), chain(END)):
+        check_workflow(workflow)
+
+
+@pytest.mark.parametrize("reason", [3, None, "x" * (ERROR_MESSAGE_CHARACTERS_MAX + 1), "\udcff"])
+async def test_a_reason_that_cannot_be_recorded_cancels_nothing(reason: str) -> None:
+    log = SimulatedLog()
+    async with EngineService.open(log) as engine:
+        await engine.publish_workflow(chain(END))
+        run_id = await engine.create_workflow_run("chain")
+        with pytest.raises(CommandRefusedError, match=f"Expected a reason .* of type {type(reason).__name__}: "):
+            await engine.cancel_workflow_run(run_id, reason)
+    assert len(log.partition(COMMANDS, 0).records) == 1
+
+
+@pytest.mark.parametrize(
+    "timeout",
+    ["soon", -1, math.nan, True, 10**400, 10**5000, -(10**400)],
+    ids=["text", "negative", "nan", "truth", "large", "unprintable", "negative and large"],
+)
 async def test_a_timeout_that_is_none_starts_nothing(timeout: float) -> None:
     log = SimulatedLog()
     async with EngineService.open(log) as engine:

@@ -13,6 +13,7 @@ import pytest
 from engine import (
     Call,
     ContextObject,
+    ContextUnregisteredError,
     EngineService,
     Registry,
     Run,
@@ -390,6 +391,22 @@ async def test_a_run_that_stands_at_what_this_process_does_not_have_is_named_onc
     (said,) = [record.getMessage() for record in caplog.records if record.name == "runline.executor"]
     assert said.startswith("Run ")
     assert "cannot go on here at node a: No function 'add' is registered" in said
+
+
+async def test_a_context_with_types_that_the_registry_does_not_have_is_refused_at_the_start() -> None:
+    class Colour(Enum):
+        RED = "red"
+
+    others = Registry()
+    others.converters.register_enum(Colour, "colour")
+    context = ContextObject({"colour": Colour.RED}, converters=others.converters)
+    async with EngineService.open(SimulatedLog(), registry()) as engine:
+        await engine.publish_workflow(one("add"))
+        with pytest.raises(ContextUnregisteredError, match="at 'colour'"):
+            await engine.run_workflow("one", context, timeout=60)
+        # A registry of the same types will do, and so will a process that only passes contexts on.
+        engine.registry.converters.register_enum(Colour, "colour")
+        assert (await engine.run_workflow("one", context, timeout=60)).run_status is RunStatus.SUCCESS
 
 
 async def test_progress_services_hear_every_change_in_order_one_after_the_other() -> None:

@@ -14,6 +14,26 @@ LOCKED_HINT: Final = (
     "`runline show`, `runs` and `doctor` read beside it."
 )
 ACCESS_HINT: Final = "Name a directory that this process may write, on a disk that is not read-only."
+_NAME_BYTES_MAX: Final = 255
+"""Bytes of one name in a path; the operating systems' own limit."""
+_PATH_BYTES_MAX: Final = 4000
+"""Bytes of a path: the operating system's limit is 4,096, and the files of the log are to fit in."""
+
+
+def name_problem(directory: Path) -> str:
+    """Return what was expected of a directory's name and what was found, or an empty text where a log can be in it."""
+    name = str(directory)
+    if "\0" in name:
+        return f"expected a directory whose name has no null characters, but found {name!r:.80}"
+    try:
+        size = max(map(len, map(str.encode, directory.parts)), default=0)
+    except UnicodeEncodeError:
+        return f"expected a directory whose name is in UTF-8, but found {name!r:.80}"
+    if size > _NAME_BYTES_MAX:
+        return f"expected a directory whose name has at most {_NAME_BYTES_MAX} bytes, but found one with {size}"
+    if len(name.encode()) > _PATH_BYTES_MAX:
+        return f"expected a directory at a path of at most {_PATH_BYTES_MAX} bytes, but found {len(name.encode())}"
+    return ""
 
 
 def damaged(directory: Path, what: str) -> LogDamagedError:
@@ -47,6 +67,7 @@ def from_system(error: OSError, directory: Path) -> LogError:
     """Return the log's error for one of the operating system."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return full(directory, f"{error}.")
-    if directory.exists() and not directory.is_dir():
+    # Not by looking at the directory once more: that may fail in the same way.
+    if isinstance(error, FileExistsError):
         return LogError(f"the log {directory} cannot be used: it is a file.", hint="Name a directory.")
     return LogError(f"the log {directory} cannot be used: {error}.", hint=ACCESS_HINT)

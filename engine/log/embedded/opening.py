@@ -9,7 +9,7 @@ import orjson
 
 from engine.errors import LogError
 from engine.log.embedded.acknowledged import FILE, Acknowledged, Promises, read_promises
-from engine.log.embedded.failures import damaged, from_store, from_system
+from engine.log.embedded.failures import damaged, from_store, from_system, name_problem
 from engine.log.embedded.layout import FORMAT, KEYS, META, META_KEY, RECORDS
 from engine.log.embedded.lock import DirectoryLock
 from engine.log.embedded.partition import Partition
@@ -46,9 +46,12 @@ def open_log(directory: Path, partitions: int) -> Opened:
     Raises:
         LogLockedError: It is open for writing already.
         LogDamagedError: It is not what was written; nothing was changed.
-        LogError: It has another number of partitions or a newer format, or the operating system refuses.
+        LogError: It has another number of partitions or a newer format, no log can be in a directory of this name, or
+            the operating system refuses.
     """
     check_partitions(partitions)
+    if problem := name_problem(directory):
+        raise LogError(f"{problem}.")
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
