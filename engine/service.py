@@ -112,7 +112,8 @@ class EngineService(EngineProcess):
         """
         check_workflow(workflow)
         definition = workflow if isinstance(workflow, WorkflowDefinition) else load(workflow, self._validated_with)
-        require_valid(definition, self._validated_with, source="" if workflow is definition else str(workflow))
+        source = "" if workflow is definition else str(workflow)
+        definition = require_valid(definition, self._validated_with, source=source)
         self._require_open()
         return await self._catalogue.publish(definition)
 

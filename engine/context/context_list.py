@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Self, SupportsIndex, cast, overload
 
 from engine.context.container import Container
 from engine.context.converters import Converters
-from engine.context.errors import ContextIndexError
-from engine.context.values import MISSING, Missing, Wire, WireList
+from engine.context.errors import ContextIndexError, ContextTypeError
+from engine.context.values import MISSING, Missing, Wire, WireList, shown
+from engine.errors import ContextError
 
 if TYPE_CHECKING:
     Slice = slice[SupportsIndex | None, SupportsIndex | None, SupportsIndex | None]
@@ -24,6 +25,7 @@ class ContextList(Container, MutableSequence[object], wire=list):
         converters: The registry of custom types; without one a list knows the built-in types only.
 
     Raises:
+        ContextTypeError: The values are nothing to go through.
         ContextValueError: A context cannot hold one of the values; the subclass says why.
     """
 
@@ -32,7 +34,13 @@ class ContextList(Container, MutableSequence[object], wire=list):
     _wire: WireList
 
     def __init__(self, values: Iterable[object] = (), *, converters: Converters | None = None) -> None:
-        self._fill(list(values), converters)
+        try:
+            found = list(values)
+        except ContextError:
+            raise  # another list's value that cannot be read
+        except (TypeError, ValueError) as error:
+            raise ContextTypeError(f"expected several values for a list, but found {shown(values)}.") from error
+        self._fill(found, converters)
 
     @classmethod
     def from_wire(cls, wire: WireList, converters: Converters | None = None) -> Self:

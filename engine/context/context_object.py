@@ -5,10 +5,11 @@ from typing import Self
 
 from engine.context.container import Container
 from engine.context.converters import Converters
-from engine.context.errors import ContextKeyError
+from engine.context.errors import ContextKeyError, ContextTypeError
 from engine.context.json_text import read_json, write_json
 from engine.context.refusals import name_error
-from engine.context.values import MISSING, Missing, Wire, WireObject
+from engine.context.values import MISSING, Missing, Wire, WireObject, shown
+from engine.errors import ContextError
 
 
 # Mapping's `get` takes a key and a default; here it takes a path and a type, which is what contexts are for.
@@ -28,6 +29,7 @@ class ContextObject(Container, MutableMapping[str, object], wire=dict):  # type:
         converters: The registry of custom types; without one a context knows the built-in types only.
 
     Raises:
+        ContextTypeError: The values are no mapping.
         ContextValueError: A context cannot hold one of the values; the subclass says why.
     """
 
@@ -36,7 +38,13 @@ class ContextObject(Container, MutableMapping[str, object], wire=dict):  # type:
     _wire: WireObject
 
     def __init__(self, values: Mapping[str, object] | None = None, *, converters: Converters | None = None) -> None:
-        self._fill({} if values is None else dict(values), converters)
+        try:
+            found: dict[str, object] = {} if values is None else dict(values)
+        except ContextError:
+            raise  # another context's value that cannot be read
+        except (TypeError, ValueError) as error:
+            raise ContextTypeError(f"expected a mapping as the context, but found {shown(values)}.") from error
+        self._fill(found, converters)
 
     @classmethod
     def from_wire(cls, wire: WireObject, converters: Converters | None = None) -> Self:

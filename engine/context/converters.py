@@ -121,6 +121,11 @@ class Converters:
 
         self.register(enum, wire_name, to_json, from_json)
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The wire names, in the order registered."""
+        return tuple(self._by_name)
+
     def of_type(self, type_: type) -> Converter | None:
         """Return the converter of exactly this type, or None."""
         return self._by_type.get(type_)

@@ -1,14 +1,18 @@
 """JSON text: a whole context as a text, for people, databases and other programs."""
 
 import json
+import re
+from typing import Final
 
 import orjson
 
 from engine.context.check import check_limits, check_wire
 from engine.context.converters import Converters
 from engine.context.errors import ContextIntegerError, ContextJSONError
-from engine.context.values import WireObject
+from engine.context.values import WireObject, shown
 from engine.limits import INTEGER_MAX, INTEGER_MIN
+
+_TOKEN: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\]:]')
 
 
 def write_json(wire: WireObject) -> str:
@@ -25,7 +29,7 @@ def read_json(text: str | bytes, converters: Converters | None) -> WireObject:
     """Return the wire object that a JSON text stands for.
 
     Raises:
-        ContextJSONError: The text is no JSON object in UTF-8, or a name stands twice in one.
+        ContextJSONError: The text is no JSON object in UTF-8, or a name stands twice in one; with line and column.
         ContextError: It is no valid context; the subclass says why.
     """
     try:
@@ -43,17 +47,53 @@ def read_json(text: str | bytes, converters: Converters | None) -> WireObject:
     context = check_wire(wire, converters=converters)
     if orjson.dumps(context) != (text.encode() if isinstance(text, str) else text):
         # Not our own writing: it may hold a name twice or an integer too large, and orjson tells neither.
-        json.loads(text, object_pairs_hook=_unique, parse_int=_integer)
+        try:
+            json.loads(text, object_pairs_hook=_unique, parse_int=_integer)
+        except _RepeatedError:
+            raise _repeated(text if isinstance(text, str) else text.decode()) from None
     return context
+
+
+class _RepeatedError(Exception):
+    """A name stands twice in an object."""
 
 
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ContextJSONError(f"expected each name once in an object of the context, but found {twice!r} twice.")
+        raise _RepeatedError
     return found
+
+
+def _repeated(text: str) -> ContextJSONError:
+    """Return the error for a text of JSON in which a name stands twice in an object, which the reader cannot place."""
+    opened: list[set[str]] = []
+    literal = None
+    for token in _TOKEN.finditer(text):
+        match token[0]:
+            case "{" | "[":
+                opened.append(set())
+            case "}" | "]":
+                opened.pop()
+            case ":":
+                assert literal is not None
+                name = orjson.loads(literal[0])
+                if name in opened[-1]:
+                    return _twice(name, text, literal.start())
+                opened[-1].add(name)
+            case _:
+                literal = token
+    raise AssertionError("a name that stands twice was not found again")
+
+
+def _twice(name: str, text: str, position: int) -> ContextJSONError:
+    line, column = text.count("\n", 0, position) + 1, position - text.rfind("\n", 0, position)
+    return ContextJSONError(
+        f"expected each name once in an object of the context, but found {shown(name)} twice, "
+        f"again at line {line}, column {column}.",
+        line=line,
+        column=column,
+    )
 
 
 def _integer(digits: str) -> int:

@@ -13,7 +13,7 @@ from engine.context.errors import (
     ContextUnregisteredError,
 )
 from engine.context.paths import is_text, render
-from engine.context.values import TYPE, Path, shown
+from engine.context.values import TYPE, Path, shown, shown_integer
 from engine.errors import ContextError
 from engine.limits import CONTEXT_DEPTH_MAX, CONTEXT_VALUES_MAX, INTEGER_MAX, INTEGER_MIN
 
@@ -46,8 +46,10 @@ def place_of(path: Path) -> str:
 def scalar_error(value: object, path: Path) -> ContextError | None:
     """Return why a None, bool, int, float or str of exactly that type cannot be held, or None when it can."""
     if type(value) is int and not INTEGER_MIN <= value <= INTEGER_MAX:
-        bits = value.bit_length()
-        return ContextIntegerError(f"expected an int of signed 64 bits, but found one of {bits} {place_of(path)}.")
+        return ContextIntegerError(
+            f"expected an int of signed 64 bits, from {INTEGER_MIN} to {INTEGER_MAX}, "
+            f"but found {shown_integer(value)} {place_of(path)}."
+        )
     if type(value) is float and not isfinite(value):
         return ContextFloatError(f"expected a finite float, but found {value} {place_of(path)}.")
     if type(value) is str and not is_text(value):

@@ -23,6 +23,7 @@ TYPE: Final = "$type"
 """The name that makes an object a typed value, so that plain objects cannot have it."""
 VALUE: Final = "value"
 """The other name in a typed value."""
+_BITS_SHOWN: Final = 256
 
 
 class Missing(Enum):
@@ -65,6 +66,12 @@ def shown(value: object, characters: int = 80) -> str:
     return text if len(text) <= characters else f"{text[:characters]}..."
 
 
+def shown_integer(value: int) -> str:
+    """Return an integer for error texts, or its length where its digits would fill pages or cannot be written."""
+    bits = value.bit_length()
+    return str(value) if bits <= _BITS_SHOWN else f"one of {bits} bits"
+
+
 def article(name: str) -> str:
     """Return the name of a type with its article, for error texts: `an int`, `a str`."""
     return f"an {name}" if name[:1] in "aeiouAEIO" else f"a {name}"
@@ -75,7 +82,8 @@ def describe(wire: Wire) -> str:
     if wire is None:
         return "None"
     if isinstance(wire, dict):
-        return article(str(wire.get(TYPE, "object")))
+        name = wire.get(TYPE, "object")
+        return article(name) if isinstance(name, str) else "an object"
     if isinstance(wire, list):
         return f"a list of {len(wire)}"
     return article(type(wire).__name__)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from engine.context.values import WireObject
 from engine.errors import RegistryError, RunlineError
 from engine.nodes.node_type import NEXT, Configuration, NodeType, Problem, Work
-from engine.workflow.names import Name
+from engine.workflow.names import Name, is_name
 
 if TYPE_CHECKING:
     from engine.call import Call
@@ -42,9 +42,14 @@ class Code(NodeType[CodeConfiguration]):
 
     def check(self, configuration: CodeConfiguration, registry: "Registry | None") -> Iterable[Problem]:
         """Yield a problem when the function is not registered."""
-        if registry is not None:
+        return self.check_data({"function": configuration.function}, registry)
+
+    def check_data(self, data: Mapping[str, object], registry: "Registry | None") -> Iterable[Problem]:
+        """Yield the same, when the function's name can be read."""
+        function = data.get("function")
+        if registry is not None and isinstance(function, str) and is_name(function):
             try:
-                registry.function(configuration.function)
+                registry.function(function)
             except RegistryError as error:
                 yield Problem("function", str(error))
 

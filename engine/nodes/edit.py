@@ -1,5 +1,8 @@
 """The edit node: moves, copies, sets and deletes values of the context."""
 
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING
+
 from pydantic import Field, model_validator
 
 from engine.context.changes import difference
@@ -7,8 +10,11 @@ from engine.context.paths import find, parse, remove_at, set_at
 from engine.context.values import MISSING, WireObject
 from engine.errors import ContextError
 from engine.expressions import ExpressionError, search
-from engine.nodes.fields import ExpressionText, Items, Literal, PathText
-from engine.nodes.node_type import Configuration, Done, Failed, NodeType, Step
+from engine.nodes.fields import ExpressionText, Items, Literal, PathText, entries, unknown_types
+from engine.nodes.node_type import Configuration, Done, Failed, NodeType, Problem, Step
+
+if TYPE_CHECKING:
+    from engine.registry import Registry
 
 
 class SourceMissingError(ContextError):
@@ -46,10 +52,15 @@ class Setting(Configuration):
 
     @model_validator(mode="after")
     def _one_of_both(self) -> "Setting":
-        given = [name for name in ("value", "expression") if name in self.model_fields_set]
-        if len(given) != 1 or (given == ["expression"] and self.expression is None):
-            raise ValueError(f"expected either 'value' or 'expression', found {' and '.join(given) or 'neither'}")
+        for message in _not_one_of_both({name: getattr(self, name) for name in self.model_fields_set}):
+            raise ValueError(message)
         return self
+
+
+def _not_one_of_both(setting: Mapping[str, object]) -> Iterator[str]:
+    given = [name for name in ("value", "expression") if name in setting]
+    if len(given) != 1 or (given == ["expression"] and setting["expression"] is None):
+        yield f"expected either 'value' or 'expression', found {' and '.join(given) or 'neither'}"
 
 
 class EditConfiguration(Configuration):
@@ -73,6 +84,16 @@ class Edit(NodeType[EditConfiguration]):
 
     name = "edit"
     configuration = EditConfiguration
+
+    def check_data(self, data: Mapping[str, object], registry: "Registry | None") -> Iterable[Problem]:
+        """Yield a problem for each setting of both or nothing, and for types in values that are not registered."""
+        for index, entry in enumerate(entries(data, "set")):
+            if entry and entry.keys() <= Setting.model_fields.keys():
+                for message in _not_one_of_both(entry):
+                    yield Problem(f"set.{index}", message)
+            if registry is not None:
+                for message in unknown_types(entry.get("value"), registry.converters):
+                    yield Problem(f"set.{index}.value", message)
 
     def decide(self, configuration: EditConfiguration, context: WireObject) -> Step:
         """Move, copy, set and delete, in this order; all or nothing."""

@@ -1,12 +1,19 @@
 """The end node: ends a path and says what the output is."""
 
+from collections import abc
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
 from pydantic import Field, model_validator
 
 from engine.context.paths import find, parse, set_at
 from engine.context.values import MISSING, WireObject
 from engine.errors import ContextError
-from engine.nodes.fields import Items, PathText
-from engine.nodes.node_type import Configuration, Ended, Failed, NodeType, Step
+from engine.nodes.fields import Items, PathText, entries, repeated
+from engine.nodes.node_type import Configuration, Ended, Failed, NodeType, Problem, Step
+
+if TYPE_CHECKING:
+    from engine.registry import Registry
 
 
 class Mapping(Configuration):
@@ -32,12 +39,14 @@ class EndConfiguration(Configuration):
 
     @model_validator(mode="after")
     def _targets_differ(self) -> "EndConfiguration":
-        seen: dict[tuple[str | int, ...], int] = {}
-        for index, mapping in enumerate(self.mappings):
-            first = seen.setdefault(parse(mapping.to), index)
-            if first != index:
-                raise ValueError(f"expected each 'to' once, found '{mapping.to}' in mappings {first} and {index}")
+        for message in _repeated_targets(mapping.to for mapping in self.mappings):
+            raise ValueError(message)
         return self
+
+
+def _repeated_targets(targets: Iterable[object]) -> Iterator[str]:
+    for path, first, index in repeated(targets):
+        yield f"expected each 'to' once, found '{path}' in mappings {first} and {index}"
 
 
 class End(NodeType[EndConfiguration]):
@@ -49,6 +58,19 @@ class End(NodeType[EndConfiguration]):
     def outputs(self, configuration: EndConfiguration) -> tuple[str, ...]:  # noqa: ARG002 - the same for all
         """Return none: nothing comes after."""
         return ()
+
+    def outputs_in(self, data: abc.Mapping[str, object]) -> tuple[str, ...]:  # noqa: ARG002 - the same for all
+        """Return none."""
+        return ()
+
+    def check_data(
+        self,
+        data: abc.Mapping[str, object],
+        registry: "Registry | None",  # noqa: ARG002 - needs none
+    ) -> Iterable[Problem]:
+        """Yield a problem for each `to` that stands twice."""
+        for message in _repeated_targets(entry.get("to") for entry in entries(data, "mappings")):
+            yield Problem("", message)
 
     def decide(self, configuration: EndConfiguration, context: WireObject) -> Step:
         """End the path with the mapped values, or with the whole context."""

@@ -99,6 +99,18 @@ class NodeType(ABC, Generic[ConfigurationT]):
         """Return the names of the outputs that connections may leave by."""
         return (NEXT,)
 
+    def outputs_in(self, data: Mapping[str, object]) -> Sequence[str] | None:  # noqa: ARG002 - for subclasses
+        """Return the outputs of a node whose configuration the model refuses, or None when they cannot be told."""
+        return (NEXT,) if type(self).outputs is NodeType.outputs else None
+
+    def check_data(self, data: Mapping[str, object], registry: "Registry | None") -> Iterable[Problem]:  # noqa: ARG002
+        """Yield what can be found in a configuration as written, whatever else the model or `check` find in it.
+
+        A problem that they name too, in the same words at the same place, is listed once. Built-in types look here
+        for what their models would not look for behind a first mistake.
+        """
+        return ()
+
     def check(self, configuration: ConfigurationT, registry: "Registry | None") -> Iterable[Problem]:  # noqa: ARG002
         """Yield what the model alone cannot find, such as functions that a given registry does not have."""
         return ()

@@ -1,16 +1,20 @@
 """The start node: checks what the run was given, and fills in what it need not be given."""
 
-from typing import Final
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Final, cast, get_args
 from typing import Literal as OneOf
 
-from pydantic import model_validator
+from pydantic import JsonValue, model_validator
 
 from engine.context.changes import apply
 from engine.context.paths import find, parse
 from engine.context.values import MISSING, TYPE, Change, Wire, WireObject, describe
 from engine.errors import ContextError
-from engine.nodes.fields import Items, Literal, PathText
-from engine.nodes.node_type import Configuration, Done, Failed, NodeType, Step
+from engine.nodes.fields import Items, Literal, PathText, entries, repeated, unknown_types
+from engine.nodes.node_type import Configuration, Done, Failed, NodeType, Problem, Step
+
+if TYPE_CHECKING:
+    from engine.registry import Registry
 
 InputType = OneOf[
     "string", "integer", "number", "boolean", "object", "list", "datetime", "date", "time", "timedelta", "uuid",
@@ -24,6 +28,9 @@ _JSON_TYPES: Final[dict[type, tuple[str, ...]]] = {
     float: ("number",),
     list: ("list",),
 }
+
+
+_TYPES: Final = frozenset(get_args(InputType))
 
 
 class Input(Configuration):
@@ -48,16 +55,22 @@ class Input(Configuration):
 
     @model_validator(mode="after")
     def _default_fits(self) -> "Input":
-        if self.has_default and self.required:
-            raise ValueError("expected either 'required: true' or a default, found both")
-        if self.has_default and not fits(self.default, self.type):
-            raise ValueError(f"expected a default of type {self.type}, found {describe(self.default)}")
+        if self.has_default:
+            for message in _wrong_default(self.default, self.type, required=self.required):
+                raise ValueError(message)
         return self
 
     @property
     def has_default(self) -> bool:
         """Whether a default is given; null is one too."""
         return "default" in self.model_fields_set
+
+
+def _wrong_default(default: JsonValue, type_: str, *, required: object) -> Iterator[str]:
+    if required is True:
+        yield "expected either 'required: true' or a default, found both"
+    elif not fits(default, type_):
+        yield f"expected a default of type {type_}, found {describe(default)}"
 
 
 class StartConfiguration(Configuration):
@@ -71,12 +84,14 @@ class StartConfiguration(Configuration):
 
     @model_validator(mode="after")
     def _paths_differ(self) -> "StartConfiguration":
-        seen: dict[tuple[str | int, ...], int] = {}
-        for index, entry in enumerate(self.inputs):
-            first = seen.setdefault(parse(entry.path), index)
-            if first != index:
-                raise ValueError(f"expected each path once, found '{entry.path}' in inputs {first} and {index}")
+        for message in _repeated_paths(entry.path for entry in self.inputs):
+            raise ValueError(message)
         return self
+
+
+def _repeated_paths(paths: Iterable[object]) -> Iterator[str]:
+    for path, first, index in repeated(paths):
+        yield f"expected each path once, found '{path}' in inputs {first} and {index}"
 
 
 def fits(value: Wire, type_: str) -> bool:
@@ -94,6 +109,23 @@ class Start(NodeType[StartConfiguration]):
 
     name = "start"
     configuration = StartConfiguration
+
+    def check_data(self, data: Mapping[str, object], registry: "Registry | None") -> Iterable[Problem]:
+        """Yield a problem for each path that stands twice, and for types in defaults that are not registered."""
+        inputs = entries(data, "inputs")
+        for message in _repeated_paths(entry.get("path") for entry in inputs):
+            yield Problem("", message)
+        for index, entry in enumerate(inputs):
+            default, type_ = cast("JsonValue", entry.get("default")), entry.get("type")
+            wrong = False
+            if "default" in entry and isinstance(type_, str) and type_ in _TYPES:
+                for message in _wrong_default(default, type_, required=entry.get("required")):
+                    wrong = True
+                    yield Problem(f"inputs.{index}", message)
+            # One that is not of its input's type is not said to be of none as well.
+            if registry is not None and not wrong:
+                for message in unknown_types(default, registry.converters):
+                    yield Problem(f"inputs.{index}.default", message)
 
     def decide(self, configuration: StartConfiguration, context: WireObject) -> Step:
         """Fail naming all missing and mistyped inputs, otherwise set the defaults of those not given."""

@@ -1,22 +1,25 @@
 """The switch node: leaves by the first output whose condition is true."""
 
 import inspect
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Final
 
 from pydantic import Field, model_validator
 
 from engine.context.values import Wire, WireObject, describe
 from engine.errors import RegistryError, RunlineError
 from engine.expressions import ExpressionError, search
-from engine.nodes.fields import ExpressionText, Items
+from engine.nodes.fields import ExpressionText, Items, entries
 from engine.nodes.node_type import Configuration, Done, Failed, NodeType, Problem, Step, Work
-from engine.workflow.names import Name
+from engine.workflow.names import Name, is_name
 
 if TYPE_CHECKING:
     from engine.call import Call
     from engine.context import ContextObject
     from engine.registry import Registry
+
+
+_DEFAULT: Final = "default"
 
 
 class ConditionError(RunlineError):
@@ -40,10 +43,14 @@ class Case(Configuration):
 
     @model_validator(mode="after")
     def _one_of_both(self) -> "Case":
-        if (self.when is None) == (self.predicate is None):
-            found = "neither" if self.when is None else "both"
-            raise ValueError(f"expected either 'when' or 'predicate', found {found}")
+        for message in _not_one_of_both(self.when, self.predicate):
+            raise ValueError(message)
         return self
+
+
+def _not_one_of_both(when: object, predicate: object) -> Iterator[str]:
+    if (when is None) == (predicate is None):
+        yield f"expected either 'when' or 'predicate', found {'neither' if when is None else 'both'}"
 
 
 class SwitchConfiguration(Configuration):
@@ -55,16 +62,22 @@ class SwitchConfiguration(Configuration):
     """
 
     cases: Items[Case] = Field(min_length=1)
-    default: Name = "default"
+    default: Name = _DEFAULT
 
     @model_validator(mode="after")
     def _outputs_differ(self) -> "SwitchConfiguration":
-        seen = [self.default]
-        for index, case in enumerate(self.cases):
-            if case.output in seen:
-                raise ValueError(f"expected each output once, found '{case.output}' again in case {index}")
-            seen.append(case.output)
+        for message in _repeated_outputs(self.default, (case.output for case in self.cases)):
+            raise ValueError(message)
         return self
+
+
+def _repeated_outputs(default: object, outputs: Iterable[object]) -> Iterator[str]:
+    seen = {default} if isinstance(default, str) else set()
+    for index, output in enumerate(outputs):
+        if isinstance(output, str):
+            if output in seen:
+                yield f"expected each output once, found '{output}' again in case {index}"
+            seen.add(output)
 
 
 class Switch(NodeType[SwitchConfiguration]):
@@ -79,14 +92,25 @@ class Switch(NodeType[SwitchConfiguration]):
 
     def check(self, configuration: SwitchConfiguration, registry: "Registry | None") -> Iterable[Problem]:
         """Yield a problem for each predicate that is not registered."""
-        if registry is None:
-            return
-        for index, case in enumerate(configuration.cases):
-            if case.predicate is not None:
-                try:
-                    registry.find_predicate(case.predicate)
-                except RegistryError as error:
-                    yield Problem(f"cases.{index}.predicate", str(error))
+        return _unregistered([case.predicate for case in configuration.cases], registry)
+
+    def outputs_in(self, data: Mapping[str, object]) -> tuple[str, ...] | None:
+        """Return the outputs when all of them can be read."""
+        cases = entries(data, "cases")
+        outputs = [*(case.get("output") for case in cases), _default_in(data)]
+        names = tuple(output for output in outputs if isinstance(output, str))
+        return names if cases and len(names) == len(outputs) else None
+
+    def check_data(self, data: Mapping[str, object], registry: "Registry | None") -> Iterable[Problem]:
+        """Yield a problem for each case of both or nothing, output that stands twice and unregistered predicate."""
+        cases = entries(data, "cases")
+        for index, case in enumerate(cases):
+            if case and case.keys() <= Case.model_fields.keys():
+                for message in _not_one_of_both(case.get("when"), case.get("predicate")):
+                    yield Problem(f"cases.{index}", message)
+        for message in _repeated_outputs(_default_in(data), (case.get("output") for case in cases)):
+            yield Problem("", message)
+        yield from _unregistered([case.get("predicate") for case in cases], registry)
 
     def decide(self, configuration: SwitchConfiguration, context: WireObject) -> Step:
         """Try the cases here, unless one of them needs a registered function."""
@@ -117,6 +141,21 @@ class Switch(NodeType[SwitchConfiguration]):
             if true:
                 return case.output
         return configuration.default
+
+
+def _default_in(data: Mapping[str, object]) -> object:
+    """Return the default output as written; None when it is not, and a misspelt field may be it."""
+    misspelt = not data.keys() <= SwitchConfiguration.model_fields.keys()
+    return data.get("default", None if misspelt else _DEFAULT)
+
+
+def _unregistered(predicates: Sequence[object], registry: "Registry | None") -> Iterator[Problem]:
+    for index, predicate in enumerate(predicates):
+        if registry is not None and isinstance(predicate, str) and is_name(predicate):
+            try:
+                registry.find_predicate(predicate)
+            except RegistryError as error:
+                yield Problem(f"cases.{index}.predicate", str(error))
 
 
 def _evaluated(case: Case, context: WireObject) -> bool:

@@ -37,6 +37,30 @@ class Part(BaseModel):
         frozen=True, extra="forbid", strict=True, validate_by_name=True, validate_by_alias=True, serialize_by_alias=True
     )
 
+    def model_copy(self, *, update: Mapping[str, object] | None = None, deep: bool = False) -> Self:  # noqa: ARG002 - it is always deep
+        """Return a copy, with other values for some fields; it is checked as if it were read from a file.
+
+        Args:
+            update: Values by the names of their fields, as models or as data.
+            deep: Has no meaning: a copy shares nothing that could change.
+
+        Raises:
+            pydantic.ValidationError: A field does not exist or cannot have this value.
+        """
+        # Validated anew because pydantic's own copy takes any value, and takes along what was computed from the old.
+        data = {name: _data(value) for name, value in (update or {}).items()}
+        names = {name: field.serialization_alias or name for name, field in type(self).model_fields.items()}
+        kept = self.model_dump(by_alias=False, warnings=False)
+        fields = {name: value for name, value in kept.items() if not {name, names[name]} & data.keys()}
+        return self.model_validate({**fields, **data})
+
+
+def _data(value: object) -> object:
+    """Return models, also those in a list, as data, which is validated even if they were not."""
+    if isinstance(value, Part):
+        return value.model_dump(warnings=False)
+    return [_data(item) for item in value] if isinstance(value, (list, tuple)) else value
+
 
 class NodeDefinition(Part):
     """One node.

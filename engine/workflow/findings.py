@@ -8,6 +8,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from engine.limits import INTEGER_MAX, INTEGER_MIN
+from engine.workflow.json_data import NotJSONError
 from engine.workflow.names import NAME_PATTERN, NAME_WORDS, listed, suggest
 
 Location = tuple[int | str, ...]
@@ -65,9 +66,9 @@ def dotted(location: Sequence[int | str]) -> str:
     return text
 
 
-def translated(error: ValidationError, model: type[BaseModel]) -> Iterator[tuple[Location, str]]:
+def translated(refusal: ValidationError, model: type[BaseModel]) -> Iterator[tuple[Location, str]]:
     """Yield where and what each problem is that the model found."""
-    for details in error.errors(include_url=False):
+    for details in refusal.errors(include_url=False):
         location = details["loc"]
         if details["type"] == "too_short" and len(details["input"]) >= details["ctx"]["min_length"]:
             continue  # only the items that were right are counted: the wrong ones are findings of their own
@@ -75,6 +76,8 @@ def translated(error: ValidationError, model: type[BaseModel]) -> Iterator[tuple
             known = _fields(model, location[:-1])
             wrong = str(location[-1])
             yield location, f"unknown field; expected one of: {listed(known)}{suggest(wrong, known)}"
+        elif isinstance(error := details.get("ctx", {}).get("error"), NotJSONError):
+            yield (*location, *error.place), error.problem
         else:
             yield location, _message(details)
 
@@ -97,6 +100,8 @@ def _message(details: ErrorDetails) -> str:
         return "expected a value, found nothing"
     if kind == "value_error":
         return str(context["error"])
+    if kind == "string_unicode":
+        return "expected Unicode text, found a lone surrogate"
     expected = _expected(kind, context) or f"{details['msg'][:1].lower()}{details['msg'][1:]}"
     if kind == "literal_error" and isinstance(value, str):
         return f"{expected}, found {described(value)}{suggest(value, _allowed(context))}"

@@ -2,12 +2,18 @@
 
 import json
 import re
+import sys
 from typing import Final, NoReturn
 
+from engine.context.paths import is_text
 from engine.errors import DefinitionError
 from engine.limits import DEFINITION_DEPTH_MAX
 
-_TOKEN: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\]:]')
+_STRING: Final = r'"(?:[^"\\]|\\.)*"'
+_TOKEN: Final = re.compile(rf"{_STRING}|[{{}}\[\]:]")
+_NUMBER: Final = re.compile(
+    rf"{_STRING}|(?P<word>NaN|-?Infinity)|-?[0-9]+(?:\.[0-9]+(?:[eE][-+]?[0-9]+)?|[eE][-+]?[0-9]+)|-?(?P<digits>[0-9]+)"
+)
 
 
 def read(text: str, source: str) -> object:
@@ -18,22 +24,37 @@ def read(text: str, source: str) -> object:
         source: Its name, for errors.
 
     Raises:
-        DefinitionError: It is no JSON, has a key twice in one object or goes too deep; the text names source, line and
-            column.
+        DefinitionError: It is no JSON, has a key twice in one object, a lone surrogate or a number of thousands of
+            digits, or goes too deep; the text names source, line and column.
     """
     try:
         data: object = json.loads(text, parse_constant=_refuse_constant)
     except json.JSONDecodeError as error:
         raise _error(source, text, error.pos, f"expected JSON, found: {error.msg}") from error
-    except (ValueError, RecursionError) as error:
+    except RecursionError as error:
         _check_tokens(text, source)
         raise DefinitionError(f"{source}: expected JSON, found: {error}.") from error
+    except ValueError as error:
+        raise _not_a_number(text, source) from error
     _check_tokens(text, source)
     return data
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"the number {name}, which JSON does not have")
+    raise ValueError(name)
+
+
+def _not_a_number(text: str, source: str) -> DefinitionError:
+    """Return the error for the first number that the reader refuses: it does not say where it stands."""
+    digits_max = sys.get_int_max_str_digits()
+    for token in _NUMBER.finditer(text):
+        if token["word"]:
+            problem = f"expected JSON, found: the number {token['word']}, which JSON does not have"
+            return _error(source, text, token.start(), problem)
+        if token["digits"] and 0 < digits_max < len(token["digits"]):
+            problem = f"expected integers of 64 bits with their sign, found one of {len(token['digits'])} digits"
+            return _error(source, text, token.start(), problem)
+    raise AssertionError("a number that was refused was not found again")
 
 
 def _check_tokens(text: str, source: str) -> None:
@@ -59,6 +80,8 @@ def _check_tokens(text: str, source: str) -> None:
                 stack[-1].add(key)
             case _:
                 string = token
+                if "\\u" in token[0] and not is_text(json.loads(token[0])):
+                    raise _error(source, text, token.start(), "expected Unicode text, found a lone surrogate")
 
 
 def _error(source: str, text: str, position: int, problem: str) -> DefinitionError:

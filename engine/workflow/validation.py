@@ -63,7 +63,11 @@ def _checked(
     model: WorkflowDefinition | None
     problems: list[tuple[Location, str]]
     if isinstance(definition, WorkflowDefinition):
-        model, data, problems = definition, definition.model_dump(), []
+        # Its data is validated anew: a model can be made without validation.
+        data = definition.model_dump(warnings=False)
+        model, problems = _modelled(data)
+        if model == definition and model.version == definition.version:
+            model = definition
     elif isinstance(definition, Mapping):
         data = dict(definition)
         model, problems = _modelled(data)
@@ -71,7 +75,8 @@ def _checked(
         message = f"expected an object with id, name and nodes, found {described(definition)}"
         return None, [Finding(source, "", "", message)]
     problems += check_graph(data, registry)
-    findings = [_finding(source, data, location, message) for location, message in problems]
+    # A problem may be found twice, by a model and by a check that reads what the model refused.
+    findings = [_finding(source, data, location, message) for location, message in dict.fromkeys(problems)]
     if len(findings) > FINDINGS_MAX:
         findings[FINDINGS_MAX:] = [Finding(source, "", "", f"more than {FINDINGS_MAX} problems, the rest is not shown")]
     return model, findings

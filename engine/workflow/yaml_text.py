@@ -5,7 +5,7 @@ numbers: `yes`, `on` and dates stay texts. Keys are always texts.
 """
 
 import re
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 import yaml
 
@@ -41,6 +41,12 @@ def read(text: str, source: str) -> object:
     except yaml.MarkedYAMLError as error:
         problem = " ".join(filter(None, (error.context, error.problem)))
         raise _error(source, error.problem_mark or error.context_mark, f"expected YAML, found: {problem}") from error
+    except yaml.reader.ReaderError as error:
+        # Its position counts bytes or characters, depending on the parser.
+        position = text.find(chr(error.character))
+        mark = _Place(text.count("\n", 0, position), position - text.rfind("\n", 0, position) - 1)
+        problem = f"expected YAML, found: {error.reason}: {chr(error.character)!a}"
+        raise _error(source, mark, problem) from error
     except yaml.YAMLError as error:
         raise DefinitionError(f"{source}: expected YAML, found: {error}") from error
     return reader.root
@@ -49,11 +55,20 @@ def read(text: str, source: str) -> object:
 _Valued = yaml.ScalarEvent | yaml.CollectionStartEvent
 
 
-class _Mark(Protocol):
-    """A place in the text, of either of the library's parsers."""
+class _Place(NamedTuple):
+    """A place in the text, counted from 0."""
 
     line: int
     column: int
+
+
+class _Mark(Protocol):
+    """The same, of either of the library's parsers."""
+
+    @property
+    def line(self) -> int: ...
+    @property
+    def column(self) -> int: ...
 
 
 class _Container:

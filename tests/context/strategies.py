@@ -9,7 +9,11 @@ from engine.context.values import TYPE, Wire, WireObject
 from engine.limits import INTEGER_MAX, INTEGER_MIN
 
 _day = timedelta(hours=24) - timedelta.resolution
-offsets = st.timedeltas(-_day, _day) | st.integers(-1_439, 1_439).map(lambda minutes: timedelta(minutes=minutes))
+offsets = (
+    st.timedeltas(-_day, _day)
+    | st.integers(-1_439, 1_439).map(lambda minutes: timedelta(minutes=minutes))
+    | st.integers(-1_000_001, 1_000_001).map(lambda microseconds: timedelta(microseconds=microseconds))
+)
 zones = st.none() | st.builds(timezone, offsets)
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 names = texts.filter(lambda name: name != TYPE)

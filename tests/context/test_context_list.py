@@ -10,6 +10,7 @@ from engine.context import (
     ContextIndexError,
     ContextList,
     ContextObject,
+    ContextTypeError,
     ContextUnregisteredError,
 )
 
@@ -39,6 +40,11 @@ def test_it_is_an_ordinary_list() -> None:
     assert not items
     with pytest.raises(TypeError):
         hash(items)
+
+
+def test_what_is_not_several_values_is_refused() -> None:
+    with pytest.raises(ContextTypeError, match="expected several values for a list, but found 5"):
+        ContextList(5)  # type: ignore[arg-type]  # the point
 
 
 def test_a_wrong_index_is_an_index_error_that_names_the_length() -> None:

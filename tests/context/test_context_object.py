@@ -52,6 +52,19 @@ def test_the_seed_page_example_works() -> None:
     assert read.get("input.now", datetime) == datetime(2026, 3, 1, tzinfo=UTC)
 
 
+@pytest.mark.parametrize("values", [[1, 2], "abc", 5, [("a",)]])
+def test_values_that_are_no_mapping_are_refused(values: object) -> None:
+    with pytest.raises(ContextTypeError, match="expected a mapping as the context, but found") as caught:
+        ContextObject(values)  # type: ignore[arg-type]  # the point
+    assert repr(values) in str(caught.value)
+
+
+def test_values_of_another_context_that_cannot_be_read_are_refused_by_their_own_error() -> None:
+    other = ContextObject.from_wire({"a": {"$type": "mine", "value": 1}})
+    with pytest.raises(ContextUnregisteredError, match="mine"):
+        ContextObject(other)
+
+
 def test_get_gives_values_by_path(context: ContextObject) -> None:
     assert context.get("order.lines[1].sku", str) == "b"
     assert context.get("order.total") == 12.5

@@ -43,10 +43,22 @@ def test_bytes_that_are_no_utf8_are_refused(text: str | bytes) -> None:
         ContextObject.deserialize(text)
 
 
-@pytest.mark.parametrize("text", ['{"a":1,"a":1}', '{"x": [{"a": 1, "b": 2, "a": 3}]}', '{"a":1,"\\u0061":2}'])
-def test_a_name_that_stands_twice_is_refused(text: str) -> None:
-    with pytest.raises(ContextJSONError, match="each name once in an object of the context, but found 'a' twice"):
+@pytest.mark.parametrize(
+    ("text", "line", "column"),
+    [
+        ('{"a":1,"a":1}', 1, 8),
+        ('{"x": [{"a": 1, "b": 2,\n   "a": 3}]}', 2, 4),
+        ('{"a":1,"\\u0061":2}', 1, 8),
+        ('{"é{\\"": ":",\r\n "x": {"a": 1}, "y": [{"a": "a"}, {}], "a": 1,\n\n"a": 1}'.encode(), 4, 1),
+    ],
+)
+def test_a_name_that_stands_twice_is_refused_with_line_and_column(text: str | bytes, line: int, column: int) -> None:
+    expected = (
+        f"each name once in an object of the context, but found 'a' twice, again at line {line}, column {column}."
+    )
+    with pytest.raises(ContextJSONError, match=expected) as caught:
         ContextObject.deserialize(text)
+    assert (caught.value.line, caught.value.column) == (line, column)
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,10 @@ def test_every_value_survives_json_exactly(values: dict[str, object]) -> None:
         (datetime.fromisoformat("2026-03-01T09:30:00"), "datetime", "2026-03-01T09:30:00"),
         (datetime(2026, 3, 1, 9, 30, 0, 1, timezone(-timedelta(hours=1, seconds=5))), "datetime",
          "2026-03-01T09:30:00.000001-01:00:05"),
+        (datetime(2026, 3, 1, 9, 30, tzinfo=timezone(timedelta(microseconds=1))), "datetime",
+         "2026-03-01T09:30:00+00:00:00.000001"),
+        (time(9, 30, 0, 1, timezone(-timedelta(microseconds=500_000))), "time", "09:30:00.000001-00:00:00.500000"),
+        (time(9, 30, tzinfo=timezone(timedelta(hours=23, microseconds=1))), "time", "09:30:00+23:00:00.000001"),
         (datetime(2026, 7, 1, tzinfo=ZoneInfo("Europe/Berlin")), "datetime", "2026-07-01T00:00:00+02:00"),
         (date(1, 1, 1), "date", "0001-01-01"),
         (time(9, 30), "time", "09:30:00"),
@@ -54,7 +58,11 @@ def test_every_value_survives_json_exactly(values: dict[str, object]) -> None:
 def test_a_typed_value_stands_on_the_log_as_documented(value: object, name: str, text: str) -> None:
     context = ContextObject({"x": value})
     assert context.to_wire() == {"x": {"$type": name, "value": text}}
-    assert ContextObject.from_wire(context.to_wire())["x"] == value
+    read = ContextObject.from_wire(check_wire(context.to_wire()))["x"]
+    assert read == value
+    if isinstance(value, datetime | time):
+        assert isinstance(read, type(value))
+        assert (read.isoformat(), read.utcoffset()) == (text, value.utcoffset())
 
 
 @pytest.mark.parametrize("value", [None, True, 1, 1.5, "https://example.org/", "2026-03-01", [1], {"a": 1}])
@@ -95,6 +103,7 @@ def test_a_time_whose_zone_has_no_offset_of_its_own_is_refused() -> None:
     [
         ("datetime", "2026-03-01T09:30:00Z", datetime(2026, 3, 1, 9, 30, tzinfo=UTC)),
         ("datetime", "2026-03-01T09:30:00.5+01:00", datetime.fromisoformat("2026-03-01T09:30:00.500000+01:00")),
+        ("datetime", "2026-03-01T09:30:00+00:00:00.000000", datetime(2026, 3, 1, 9, 30, tzinfo=UTC)),
         ("time", "09:30:00.123Z", time(9, 30, 0, 123_000, UTC)),
         ("timedelta", "PT0.5S", timedelta(seconds=0.5)),
         ("timedelta", "-PT0S", timedelta(0)),
@@ -114,6 +123,8 @@ def test_other_writers_have_their_ways(name: str, text: str, value: object) -> N
         ("datetime", "2026-02-30T00:00:00"), ("datetime", "2026-03-01T24:00:00"), ("datetime", ""),
         ("datetime", "2026-03-01T09:30:00.1234567"), ("datetime", "2026-03-01 09:30:00"),
         ("datetime", "2026-03-01T09:30"),
+        ("datetime", "2026-03-01T09:30:00+24:00:00.000001"), ("datetime", "2026-03-01T09:30:00+00:00:00.001"),
+        ("datetime", "2026-02-30T09:30:00+00:00:00.000001"), ("time", "24:00:00+00:00:00.000001"),
         ("datetime", "2026-03-01T09:30:00+25:00"), ("datetime", 1), ("datetime", None), ("datetime", {"a": 1}),
         ("date", "0000-01-01"), ("date", "2026-3-1"), ("date", "2026-03-01\n"), ("date", "\uff12026-03-01"),
         ("time", "25:00:00"), ("time", "09:30"),

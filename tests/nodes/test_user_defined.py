@@ -96,5 +96,25 @@ def test_their_configurations_outputs_and_checks_are_validated() -> None:
     }  # fmt: skip
 
 
+def test_outputs_that_no_configuration_changes_are_known_whatever_is_wrong_in_it() -> None:
+    registry = Registry()
+    registry.node_type(Route)
+    registry.node_type(Pause)
+    data = flow()
+    data["nodes"] = [
+        {"id": "start", "type": "start"},
+        {"id": "r", "type": "route", "configuration": {"kee": "k"}},
+        {"id": "p", "type": "pause", "configuration": {"turns": "2"}},
+    ]
+    data["connections"] = [
+        {"from": "start", "to": "r"},
+        {"from": "r", "output": "any", "to": "p"},
+        {"from": "p", "output": "nxt", "to": "r"},
+    ]
+    assert [finding.field for finding in validate(data, registry)] == [
+        "configuration.key", "configuration.kee", "configuration.turns", "connections[2].output",
+    ]  # fmt: skip
+
+
 def test_without_their_registry_they_are_unknown() -> None:
     assert [finding.field for finding in validate(flow())] == ["type", "type"]

@@ -78,10 +78,16 @@ def test_json_data_is_read_back_from_both_formats(data: object) -> None:
         ("? [a]\n: 1", "yaml", "line 1, column 3", "a text as key"),
         ('{"a": 1,\n "b": }', "json", "line 2, column 7", "expected JSON"),
         ('{"a": 1,\n "b": {"x": [":"], "c": 1,\n "\\u0063": 2}}', "json", "line 3, column 2", "'c' a second time"),
-        ('{"a": NaN}', "json", "flow", "the number NaN"),
+        ('{"a": NaN}', "json", "line 1, column 7", "the number NaN"),
+        ('{"NaN": "-Infinity",\n "b": -Infinity]]', "json", "line 2, column 7", "the number -Infinity"),
+        (f'{{"a": {"1" * 5_000}.5,\n "b": -{"1" * 5_000}}}', "json", "line 2, column 7", "found one of 5000 digits"),
+        (f'{{"a": {"1" * 5_000}e5, "b": "{"1" * 5_000}", "c": NaN, "d": 1', "json", "line 1", "the number NaN"),
+        ('{"a": "\\ud83d\\ude00",\n "b": "x\\udc00"}', "json", "line 2, column 7", "found a lone surrogate"),
+        ('{"\\uD800": 1}', "json", "line 1, column 2", "found a lone surrogate"),
         ("", "json", "line 1, column 1", "expected JSON"),
         (b'{"a": "\xff"}', "json", "line 1", "the byte 0xff"),
-        ("a: \x00", "yaml", "flow", "expected YAML"),
+        ("a: \x00", "yaml", "line 1, column 4", "found: control characters are not allowed: '\\x00'."),
+        ("a: 1\nb\xe4: \U0001f600\x01", "yaml", "line 2, column 6", "not allowed: '\\x01'."),
     ],
 )
 def test_an_unreadable_text_is_refused_with_its_place(

@@ -1,7 +1,9 @@
 import time
 from collections.abc import Callable
+from fractions import Fraction
 
 import pytest
+from pydantic import BaseModel
 
 from engine.context import ContextObject
 from engine.limits import DEFINITION_CONNECTIONS_MAX, DEFINITION_NODES_MAX, FINDINGS_MAX
@@ -102,6 +104,7 @@ def test_model_problems_and_graph_problems_are_found_in_one_go() -> None:
         ("sw", "configuration.cases[0]"),
         ("", "connections[0].to"),
         ("", "connections[1].output"),
+        ("", "connections[2].output"),
     ]
 
 
@@ -134,6 +137,247 @@ def test_a_model_is_checked_like_data() -> None:
     assert [finding.field for finding in validate(definition)] == ["connections[0].to"]
 
 
+def test_a_model_that_was_made_without_validation_is_validated() -> None:
+    good = require_valid(workflow(START))
+    constructed = WorkflowDefinition.model_construct(
+        id="x y", name="W", description=None, nodes=({"id": "start", "type": "strat"},), connections=5
+    )
+    assert [(finding.node, finding.field) for finding in validate(constructed)] == [
+        ("", "id"),
+        ("", "connections"),
+        ("start", "type"),
+        ("", "nodes"),
+    ]
+    stale = BaseModel.model_copy(good, update={"name": "V"})
+    assert stale.version == good.version
+    assert require_valid(stale).version == require_valid({**workflow(START), "name": "V"}).version
+    data = WorkflowDefinition.model_construct(**{**good.model_dump(), "nodes": [START]})
+    assert require_valid(data) == good
+
+
+def found(data: object, registry: Registry | None = None) -> list[tuple[str, str, str]]:
+    """Return places and beginnings of the findings."""
+    return [(finding.node, finding.field, finding.message[:43]) for finding in validate(data, registry)]
+
+
+def test_a_wrong_configuration_hides_neither_functions_nor_predicates_nor_outputs() -> None:
+    cases = [{"output": "a", "predicate": "urgnt", "wen": "x"}, {"output": "b"}, {"output": 5, "predicate": "urgnt"}]
+    nodes = [
+        START,
+        {"id": "ask", "type": "code", "configuration": {"function": "answr", "extra": 1}},
+        {"id": "sw", "type": "switch", "configuration": {"cases": cases}},
+        {"id": "sv", "type": "switch", "configuration": {"cases": cases[:2]}},
+        {"id": "edit", "type": "edit", "configuration": {"sett": []}},
+        {"id": "end", "type": "end", "configuration": {"mapping": []}},
+    ]
+    arrows: list[object] = [
+        arrow("start", "ask"),
+        arrow("ask", "sw"),
+        arrow("sw", "sv", "x"),
+        arrow("sv", "edit", "x"),
+        arrow("edit", "end", "nxt"),
+        arrow("end", "end", "again"),
+    ]
+    assert found(workflow(*nodes, connections=arrows), Registry()) == [
+        ("ask", "configuration.extra", "unknown field; expected one of: function"),
+        ("ask", "configuration.function", "No function 'answr' is registered; there ar"),
+        ("sw", "configuration.cases[0].wen", "unknown field; expected one of: output, whe"),
+        ("sw", "configuration.cases[1]", "expected either 'when' or 'predicate', foun"),
+        ("sw", "configuration.cases[2].output", "expected a text, found 5"),
+        ("sw", "configuration.cases[0].predicate", "No predicate 'urgnt' is registered; there a"),
+        ("sw", "configuration.cases[2].predicate", "No predicate 'urgnt' is registered; there a"),
+        ("sv", "configuration.cases[0].wen", "unknown field; expected one of: output, whe"),
+        ("sv", "configuration.cases[1]", "expected either 'when' or 'predicate', foun"),
+        ("sv", "configuration.cases[0].predicate", "No predicate 'urgnt' is registered; there a"),
+        ("edit", "configuration.sett", "unknown field; expected one of: move, copy,"),
+        ("end", "configuration.mapping", "unknown field; expected one of: mappings; d"),
+        # What `sw` has cannot be told.
+        ("", "connections[3].output", "expected an output of node 'sv', found 'x';"),
+        ("", "connections[4].output", "expected an output of node 'edit', found 'n"),
+        ("", "connections[5].output", "expected an output of node 'end', found 'ag"),
+    ]
+
+
+REPEATED: list[tuple[str, dict[str, object], list[str]]] = [
+    ("start", {"inputs": [{"path": path, "type": "any"} for path in ("a", "b", '["a"]', "b")]},
+     ["expected each path once, found '[\"a\"]' in inputs 0 and 2",
+      "expected each path once, found 'b' in inputs 1 and 3"]),
+    ("end", {"mappings": [{"from": "x", "to": to} for to in ("a", "a")]},
+     ["expected each 'to' once, found 'a' in mappings 0 and 1"]),
+    ("switch", {"default": "b", "cases": [{"output": output, "when": "x"} for output in ("a", "b", "a")]},
+     ["expected each output once, found 'b' again in case 1", "expected each output once, found 'a' again in case 2"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("type_", "configuration", "problems"), REPEATED)
+@pytest.mark.parametrize("wrong", [{}, {"x": 1}], ids=["nothing else", "something else"])
+def test_every_repetition_is_found_once_whatever_else_is_wrong(
+    type_: str, configuration: dict[str, object], problems: list[str], wrong: dict[str, object]
+) -> None:
+    node = {"id": "n", "type": type_, "configuration": {**configuration, **wrong}}
+    messages = [finding.message for finding in validate(workflow(START, node)) if " once, " in finding.message]
+    assert messages == problems
+
+
+def test_a_misspelt_field_of_a_switch_is_not_taken_for_its_default() -> None:
+    switch = {
+        "id": "sw",
+        "type": "switch",
+        "configuration": {"defalt": "b", "cases": [{"output": "default", "when": "x"}]},
+    }
+    data = workflow(START, switch, END, connections=[arrow("start", "sw"), arrow("sw", "end", "b")])
+    assert [field for _, field, _ in found(data)] == ["configuration.defalt"]
+
+
+def test_a_setting_of_both_or_nothing_is_found_beside_another_mistake() -> None:
+    settings = [{"path": 5, "value": 1, "expression": "x"}, {"path": "a", "vlaue": 1}, {"path": "", "value": 1}]
+    data = workflow(
+        START, {"id": "e", "type": "edit", "configuration": {"set": settings}}, connections=[arrow("start", "e")]
+    )
+    assert [field for _, field, _ in found(data)] == [
+        "configuration.set[0].path",
+        "configuration.set[1].vlaue",
+        "configuration.set[2].path",
+        "configuration.set[0]",
+    ]
+
+
+def test_a_node_out_of_reach_is_found_beside_problems_of_connections_that_do_not_explain_it() -> None:
+    arrows: list[object] = [
+        arrow("start", "ask", "nxt"),
+        arrow("ask", "end", 5),
+        arrow("end", "start"),
+        arrow("start", "ask", "nxt"),
+        arrow("lost", "nowhere"),
+    ]
+    nodes = [START, code(), END, code("lost"), code("lonely")]
+    assert [(node, field) for node, field, _ in found(workflow(*nodes, connections=arrows))] == [
+        ("", "connections[1].output"),
+        ("", "connections[0].output"),
+        ("", "connections[2].output"),
+        ("", "connections[2].to"),
+        ("", "connections[3]"),
+        ("", "connections[3].output"),
+        ("", "connections[4].to"),
+        ("lost", ""),
+        ("lonely", ""),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("broken", "unreached"),
+    [
+        (arrow("start", "nowhere"), []),
+        (arrow("start", 5), []),
+        (arrow("nowhere", "else"), []),
+        ("x", []),
+        (arrow("nowhere", "a"), ["c"]),
+        (arrow(5, "a"), ["c"]),
+        (arrow("c", "nowhere"), ["a", "b", "c"]),
+        (arrow("start", "start"), ["a", "b", "c"]),
+    ],
+)
+def test_a_node_that_a_broken_connection_may_lead_to_is_not_called_out_of_reach(
+    broken: object, unreached: list[str]
+) -> None:
+    data = workflow(START, code("a"), code("b"), code("c"), connections=[arrow("a", "b"), broken])
+    assert [node for node, _, message in found(data) if message.startswith("expected a way")] == unreached
+
+
+def test_nodes_that_cannot_be_read_are_not_missed_at_every_connection() -> None:
+    assert [field for _, field, _ in found({**workflow(), "nodes": {}, "connections": CHAIN})] == ["nodes"]
+    assert [field for _, field, _ in found(workflow({"type": "start"}))] == ["id"]
+    assert [field for _, field, _ in found(workflow({**START, "id": 10**5000}))] == ["id"]
+
+
+def test_data_that_contains_itself_is_refused() -> None:
+    value: list[object] = []
+    value.append(value)
+    edit = {"id": "e", "type": "edit", "configuration": {"set": [{"path": "a", "value": value}]}}
+    assert validate(workflow(START, edit, connections=[arrow("start", "e")]), Registry())
+    default = {"$type": 10**5000, "value": value}
+    start = {**START, "configuration": {"inputs": [{"path": "a", "type": "string", "default": default}]}}
+    assert validate(workflow(start), Registry())
+
+
+@pytest.mark.parametrize(
+    ("literal", "names"),
+    [
+        ({"$type": "datetme", "value": "2026-03-01T09:30:00"}, ["datetme"]),
+        ([{"a": {"$type": "mony", "value": {"x": [1]}}}, {"$type": "dat", "value": 1}], ["mony", "dat"]),
+        ({"$type": "money", "value": 1}, []),
+        ({"a": [{"$type": "date", "value": "2026-03-01"}, None, 1]}, []),
+    ],
+)
+def test_a_type_in_a_literal_that_a_given_registry_does_not_have_is_found(literal: object, names: list[str]) -> None:
+    registry = Registry()
+    registry.converters.register(Fraction, "money", str, lambda text: Fraction(str(text)))
+    start = {**START, "configuration": {"inputs": [{"path": "a", "type": "any", "default": literal}]}}
+    edit = {"id": "e", "type": "edit", "configuration": {"set": [{"path": "a", "value": literal}]}}
+    data = workflow(start, edit, connections=[arrow("start", "e")])
+    assert validate(data) == []
+    findings = validate(data, registry)
+    assert [(finding.node, finding.field) for finding in findings] == [
+        *[("start", "configuration.inputs[0].default")] * len(names),
+        *[("e", "configuration.set[0].value")] * len(names),
+    ]
+    near = {"datetme": "datetime", "mony": "money", "dat": "date"}
+    for finding, name in zip(findings, names * 2, strict=True):
+        assert f"found the $type '{name}'; there are: datetime, date, time, " in finding.message
+        assert finding.message.endswith(f"bytes, money; did you mean '{near[name]}'?")
+
+
+def test_a_wrong_default_is_found_beside_another_mistake_of_its_input() -> None:
+    inputs = [
+        {"path": 5, "type": "string", "default": 5},
+        {"path": "", "type": "string", "default": "x", "required": True},
+        {"path": "a", "type": "strng", "default": 5},
+        {"path": "a", "type": "string", "default": "x", "requird": 1},
+    ]
+    assert found(workflow({**START, "configuration": {"inputs": inputs}})) == [
+        ("start", "configuration.inputs[0].path", "expected a text, found 5"),
+        ("start", "configuration.inputs[1].path", "expected a path such as a.b[0].c, but found"),
+        ("start", "configuration.inputs[2].type", "expected one of string, integer, number, bo"),
+        ("start", "configuration.inputs[3].requird", "unknown field; expected one of: path, type,"),
+        ("start", "configuration", "expected each path once, found 'a' in input"),
+        ("start", "configuration.inputs[0]", "expected a default of type string, found an"),
+        ("start", "configuration.inputs[1]", "expected either 'required: true' or a defau"),
+    ]
+
+
+def test_a_default_of_a_misspelt_type_is_one_finding_where_its_input_says_the_type() -> None:
+    default = {"$type": "datetme", "value": "2026-03-01T09:30:00"}
+    start = {**START, "configuration": {"inputs": [{"path": "a", "type": "datetime", "default": default}]}}
+    assert [message for _, _, message in found(workflow(start), Registry())] == [
+        "expected a default of type datetime, found "
+    ]
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (2**63, "from -9223372036854775808 to 9223372036854775807, found 9223372036854775808"),
+        pytest.param(10**5000, "found one of 16610 bits", id="huge"),
+        (float("nan"), "expected a finite number, found nan"),
+        ("\ud800", "expected Unicode text, found a lone surrogate"),
+    ],
+)
+def test_a_value_that_is_no_json_is_one_finding_at_its_place(value: object, message: str) -> None:
+    start = {**START, "configuration": {"inputs": [{"path": "a", "type": "any", "default": {"b": [value]}}]}}
+    findings = validate(workflow(start))
+    assert [(finding.node, finding.field) for finding in findings] == [
+        ("start", "configuration.inputs[0].default.b[0]")
+    ]
+    assert findings[0].message.endswith(message)
+
+
+@pytest.mark.parametrize("fields", [{"name": "\ud800"}, {"description": "\ud800"}])
+def test_a_lone_surrogate_is_told_in_our_words(fields: dict[str, object]) -> None:
+    assert [message for _, _, message in found({**workflow(START), **fields})] == [
+        "expected Unicode text, found a lone surrogate"[:43]
+    ]
+
+
 def test_functions_and_predicates_are_checked_when_a_registry_is_given() -> None:
     switch = {"id": "sw", "type": "switch", "configuration": {"cases": [{"output": "a", "predicate": "urgnt"}]}}
     data = workflow(START, code(), switch, connections=[arrow("start", "ask"), arrow("ask", "sw")])
@@ -150,13 +394,13 @@ def test_functions_and_predicates_are_checked_when_a_registry_is_given() -> None
     assert callable(answer)
     assert callable(urgent)
     assert validate(data) == []
-    found = [(finding.node, finding.field, finding.message) for finding in validate(data, registry)]
-    assert [place[:2] for place in found] == [
+    findings = validate(data, registry)
+    assert [(finding.node, finding.field) for finding in findings] == [
         ("ask", "configuration.function"),
         ("sw", "configuration.cases[0].predicate"),
     ]
-    assert "did you mean 'answr'?" in found[0][2]
-    assert "did you mean 'urgent'?" in found[1][2]
+    assert "did you mean 'answr'?" in findings[0].message
+    assert "did you mean 'urgent'?" in findings[1].message
 
 
 def test_the_error_lists_every_finding() -> None:
