@@ -126,6 +126,10 @@ STORE_FILES_OPEN_MAX: Final = 256
 """Table files that one store keeps open."""
 DRAIN_SECONDS: Final = 5.0
 """How long closing waits for what is on its way, and for a progress service that deals with no change."""
+EXECUTOR_GRACE_SECONDS: Final = 8.0
+"""How long nodes under way get to end when `runline executor` is told to stop; Docker kills after 10 s."""
+EXECUTOR_GRACE_SECONDS_MAX: Final = 86_400.0
+"""The longest such time that can be asked for."""
 DISK_FREE_BYTES_MIN: Final = 256 * 1024 * 1024
 """Free bytes of the log's disk below which `runline doctor` warns."""
 

@@ -13,6 +13,7 @@ from engine.arguments import (
     check_progress_services,
     check_registry,
     check_running_max,
+    check_timeout,
 )
 from engine.blocking import LoopThread, refuse_inside_loop
 from engine.catalogue import Catalogue
@@ -149,6 +150,24 @@ class EngineProcess:
             nodes_running_max=self._nodes_running_max,
             nodes_running_per_workflow_max=self._nodes_running_per_workflow_max,
         )
+
+    async def drain(self, seconds: float) -> None:
+        """Begin no more nodes in this process, and wait at most so long until those under way have ended.
+
+        To be called before the engine is closed, which would cancel them. Runs go on where other processes execute
+        them, or at the next start.
+
+        Args:
+            seconds: How long to wait, at least 0.
+
+        Raises:
+            ArgumentError: It is no number of seconds.
+            ClosedError: The engine is not open.
+        """
+        check_timeout(seconds)
+        self._require_open()
+        if self._executor is not None:
+            await self._executor.drain(seconds)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

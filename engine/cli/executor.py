@@ -26,11 +26,12 @@ _RETRY_SECONDS: Final = 1.0
 """Pause between two attempts to reach the brokers; each attempt is patient itself."""
 
 
-def execute(options: EngineOptions, views: Callable[[Path], RunViews] | None) -> int:
+def execute(options: EngineOptions, grace: float, views: Callable[[Path], RunViews] | None) -> int:
     """Execute runs until SIGTERM or Ctrl-C.
 
     Args:
         options: The command's.
+        grace: Seconds that nodes under way get to end then.
         views: Makes the views that this process keeps fresh meanwhile from their directory, or None for no views.
     """
     output = options.output()
@@ -44,7 +45,7 @@ def execute(options: EngineOptions, views: Callable[[Path], RunViews] | None) ->
         )
     try:
         with printing_aside(as_json=options.json):
-            return Interruptible().run(_execute(settings, registry, views))
+            return Interruptible().run(_execute(settings, registry, grace, views))
     except StoppedError as stopped:
         name = signal.Signals(stopped.signal).name
         _LOGGER.info("Stopped by %s; what has not ended goes on in other executors, or in the next one", name)
@@ -52,16 +53,22 @@ def execute(options: EngineOptions, views: Callable[[Path], RunViews] | None) ->
         return SUCCESS
 
 
-async def _execute(settings: Settings, registry: Registry, views: Callable[[Path], RunViews] | None) -> int:
+async def _execute(
+    settings: Settings, registry: Registry, grace: float, views: Callable[[Path], RunViews] | None
+) -> int:
     while True:
         _LOGGER.info("Opening %s", settings.data)
         try:
             kept = None if views is None else views(settings.views)
-            async with open_engine(settings, registry, executes=True, views=kept):
+            async with open_engine(settings, registry, executes=True, views=kept) as (engine, _):
                 _LOGGER.info("Executing runs of %s in process %d", settings.data, os.getpid())
                 if kept is not None:
                     _LOGGER.info("Keeping views fresh in %s", settings.views)
-                await asyncio.Event().wait()
+                try:
+                    await asyncio.Event().wait()
+                except asyncio.CancelledError:
+                    await engine.drain(grace)
+                    raise
         except LogUnreachableError as error:
             _LOGGER.warning("%s Trying again", error)
         await asyncio.sleep(_RETRY_SECONDS)

@@ -55,3 +55,8 @@ class Plan(NamedTuple):
     nodes: Mapping[str, PlannedNode]
     node_execution_limit: int
     missing: bool
+
+    def waiting(self, why: str) -> "Plan":
+        """Return the plan of a process that does no node's work any more: runs stand before it, for others."""
+        nodes = {name: node._replace(missing=node.missing or why) for name, node in self.nodes.items()}
+        return self._replace(nodes=nodes, missing=True)

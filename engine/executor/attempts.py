@@ -102,6 +102,9 @@ class Attempts:
     Attempts stand in one queue, and tasks take them from there. Many a node's code costs less than a task, so a task
     goes on with the next attempt when it is done with one; while attempts are queued, another task stands by for the
     case that the code waits for something.
+
+    Attributes:
+        leaving: Whether this process takes nothing up any more: what is to be done next is for others.
     """
 
     def __init__(self, registry: Registry, *, running_max: int, running_per_workflow_max: int | None) -> None:
@@ -116,6 +119,7 @@ class Attempts:
         self._running = 0
         self._running_max = running_max
         self._standing_by = False
+        self.leaving = False
 
     def __len__(self) -> int:
         """Return how many attempts are held: running, queued, or with an outcome that the log does not have yet."""

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from typing import Final
 
 from engine import crash_points
 from engine.catalogue import Catalogue
@@ -23,6 +24,8 @@ from engine.registry import Registry
 
 _LOGGER = logging.getLogger("runline.executor")
 
+_LOOK_SECONDS: Final = 0.02
+"""How often whoever leaves looks whether its nodes have ended."""
 GROUP = "executors"
 """The group in which executors share out the partitions."""
 
@@ -80,6 +83,18 @@ class Executor:
         self._member = await self._log.join(GROUP, self)
         first, self._first = self._first, []
         await asyncio.gather(*first)
+
+    async def drain(self, seconds: float) -> None:
+        """Take nothing up any more, and wait at most so long until nodes under way have ended and the log has it."""
+        self._attempts.leaving = True
+        if count := len(self._attempts):
+            _LOGGER.info("Waiting up to %g s for %d nodes that are under way", seconds, count)
+        try:
+            async with asyncio.timeout(seconds):
+                while len(self._attempts) or self._settings.traffic.proposals:  # noqa: ASYNC110 - once in a life
+                    await asyncio.sleep(_LOOK_SECONDS)
+        except TimeoutError:
+            _LOGGER.warning("%d nodes have not ended within %g s; they are begun again", len(self._attempts), seconds)
 
     async def close(self) -> None:
         """Stop deciding and running nodes. What the log has is safe; another executor goes on from there."""

@@ -63,6 +63,7 @@ class _Proposal(NamedTuple):
     recognised: Sequence[Asked]
 
 
+_LEAVING: Final = "this executor is about to end"
 _REJECTION: Final = _Proposal(None, (), ())
 _Decided = tuple[str, RunState | None, Sequence[Input], Decision, Heading, str]
 """What is to be sent: the run, its state, the inputs, what they mean for it, what it is headed by, and the time."""
@@ -279,6 +280,9 @@ class Term:
         try:
             while True:
                 for record in await reader.next():
+                    if self._attempts.leaving:
+                        # It is the next owner's.
+                        await self._tasks.broken
                     self._intake.take(record)
                     crash_points.reached(_COMMAND_TAKEN)
                     await self._ask(record)
@@ -366,6 +370,8 @@ class Term:
             self._inbox[run_id] = inputs
             self._tasks.spawn(self._learn(state))
             return None
+        if plan is not None and self._attempts.leaving:
+            plan = plan.waiting(_LEAVING)
         decision = decide(state, inputs, plan, run_id=run_id, time=time, executor=self._executor)
         if not decision.events:
             for asked in decision.recognised:
@@ -416,7 +422,7 @@ class Term:
         assert plan is not None
         assert state.ready is not None
         node = plan.nodes[state.ready]
-        if node.missing and (state.version, node.id) not in self._said:
+        if node.missing and node.missing is not _LEAVING and (state.version, node.id) not in self._said:
             self._said.add((state.version, node.id))
             _LOGGER.warning(
                 "Run %s, and perhaps others of %s, cannot go on here at node %s: %s",

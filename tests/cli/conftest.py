@@ -102,6 +102,17 @@ def read_until(process: "subprocess.Popen[str]", words: str) -> list[str]:
     raise AssertionError(f"expected a line with {words!r}, but stdout was:\n{''.join(lines)}\n{finish(process).err}")
 
 
+def logged(process: "subprocess.Popen[str]", words: str) -> str:
+    """Read what a process logs until a line has these words, and return that line."""
+    assert process.stderr is not None
+    lines: list[str] = []
+    for line in process.stderr:
+        lines.append(line)
+        if words in line:
+            return line
+    raise AssertionError(f"expected a line with {words!r}, but it logged:\n{''.join(lines)}")
+
+
 def resume_words(answer: Answer) -> list[str]:
     """Return the command that an interrupted one names, without the program's name."""
     line = next(line for line in answer.err.splitlines() if "runline wait" in line)

@@ -1,13 +1,14 @@
 import asyncio
 import signal
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
 
 from engine.cli.interruption import Interruptible, StoppedError
 from engine.errors import LogFullError
-from tests.cli.conftest import APP, DATA, Runline, Spawn, finish, read_until, resume_words
+from tests.cli.conftest import APP, DATA, Runline, Spawn, finish, logged, read_until, resume_words
 
 
 def start_gate(spawn: Spawn, tmp_path: Path) -> "subprocess.Popen[str]":
@@ -143,3 +144,25 @@ def test_an_error_on_the_way_out_stands_beside_the_way_to_go_on() -> None:
     interruptible = Interruptible()
     with pytest.raises(LogFullError):
         interruptible.run(work())
+
+
+def test_an_executor_that_is_stopped_lets_the_nodes_under_way_end(
+    spawn: Spawn, runline: Runline, tmp_path: Path
+) -> None:
+    started = start_gate(spawn, tmp_path)
+    started.kill()
+    finish(started)
+    executor = spawn("executor", "--app", APP, "--data", tmp_path / "my data", "--grace", "60")
+    ledger = tmp_path / "ledger"
+    while not ledger.exists() or " 2\n" not in ledger.read_text():
+        assert executor.poll() is None
+        time.sleep(0.02)
+    executor.terminate()
+    logged(executor, "Waiting up to 60 s for 1 nodes that are under way")
+    open_gate(tmp_path)
+    assert finish(executor).code == 0
+    # Its last node has ended, and so has the run.
+    (run,) = runline("runs", "--data", tmp_path / "my data", "--json").json["runs"]
+    assert run["run_status"] == "Success"
+    # Nobody had to begin it a third time.
+    assert ledger.read_text().endswith(" 2\n")

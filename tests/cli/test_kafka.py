@@ -13,7 +13,7 @@ from typing import Self
 
 import pytest
 
-from tests.cli.conftest import APP, DATA, Answer, Runline, Spawn, finish, read_until
+from tests.cli.conftest import APP, DATA, Answer, Runline, Spawn, finish, logged, read_until
 from tests.support.logs import new_location
 
 UNKNOWN = "01900000-0000-7000-8000-000000000000"
@@ -26,17 +26,6 @@ def data(broker: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
     location = str(asyncio.run(new_location(broker, 2)))
     monkeypatch.setenv("RUNLINE_DATA", location)
     return location
-
-
-def logged(process: "subprocess.Popen[str]", words: str) -> str:
-    """Read what a process logs until a line has these words, and return that line."""
-    assert process.stderr is not None
-    lines: list[str] = []
-    for line in process.stderr:
-        lines.append(line)
-        if words in line:
-            return line
-    raise AssertionError(f"expected a line with {words!r}, but it logged:\n{''.join(lines)}")
 
 
 @pytest.fixture

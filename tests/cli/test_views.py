@@ -16,20 +16,9 @@ from engine import EngineService
 from engine.store.rocks import RocksStore
 from projections import VIEWS as PROJECTIONS
 from projections.directory import FILE, ViewsDirectory
-from tests.cli.conftest import APP, DATA, DEADLINE_SECONDS, ROOT, Answer, Runline, Spawn, finish
+from tests.cli.conftest import APP, DATA, DEADLINE_SECONDS, ROOT, Answer, Runline, Spawn, finish, logged
 
 VIEWS = Path("data/views")
-
-
-def logged(process: "subprocess.Popen[str]", words: str) -> str:
-    """Read what a process logs until a line has these words, and return that line."""
-    assert process.stderr is not None
-    lines: list[str] = []
-    for line in process.stderr:
-        lines.append(line)
-        if words in line:
-            return line
-    raise AssertionError(f"expected a line with {words!r}, but it logged:\n{''.join(lines)}")
 
 
 @pytest.fixture

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import DATA, Runline, Spawn, finish, read_until
-from tests.cli.test_views import logged
+from tests.cli.conftest import DATA, Runline, Spawn, finish, logged, read_until
 from tests.support.logs import new_location
 
 UNKNOWN = "01900000-0000-7000-8000-000000000000"
