@@ -4,7 +4,8 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Coroutine
 from random import Random
-from typing import NamedTuple
+from typing import Final, NamedTuple
+from zlib import crc32
 
 from engine import EngineService, Run, Trace
 from engine.core.commands import CancelRun, encode
@@ -44,6 +45,10 @@ class Hearing:
         self.heard.append(trace)
 
 
+_GRACE_SECONDS: Final = (0.0, 0.0, 0.5, 5.0)
+"""How long a process that ends lets nodes under way end; without a grace it cancels them at once."""
+
+
 class Host(Program):
     """A process with an engine in it.
 
@@ -72,6 +77,9 @@ class Host(Program):
         """Keep the engine open."""
         async with self.service:
             await self.until_told()
+            # By the name, not by a draw: the draws of a seed stay what they were.
+            if grace := _GRACE_SECONDS[crc32(self.name.encode()) % len(_GRACE_SECONDS)]:
+                await self.service.drain(grace)
 
     def leftovers(self) -> list[str]:
         """Return what an engine with nothing to do still holds."""
