@@ -48,7 +48,7 @@ def plan(*, options: TopicsOptions = TOPICS_OPTIONS) -> int:
     settings = options.load().settings
     found = plan_topics(_location(settings), settings.kafka, options.partitions, options.replication)
     _print(output, found, "nothing is to be done")
-    return OPEN if found.steps else SUCCESS
+    return OPEN if found.steps or found.notes else SUCCESS
 
 
 @topics.command
@@ -76,7 +76,8 @@ def _print(output: Output, plan: Plan, otherwise: str) -> None:
     for note in plan.notes:
         output.line(note, "yellow")
     if not plan.steps:
-        output.line(f"{otherwise}, {plan.partitions} partitions")
+        said = "the rest is as it must be" if plan.notes else otherwise
+        output.line(f"{said}, {plan.partitions} partitions")
     output.document(
         {
             "partitions": plan.partitions,

@@ -25,7 +25,11 @@ VERSION: Final = "1.0.0"
 _SCHEMA: Final = "#/components/schemas/{model}"
 _BINDING: Final = "0.5.0"
 """The version of AsyncAPI's Kafka bindings."""
-_DAYS: Final = {"cleanup.policy": ["delete"], "retention.ms": KAFKA_COMMANDS_RETENTION_HOURS * 3_600_000}
+_DAYS: Final = {
+    "cleanup.policy": ["delete"],
+    "retention.ms": KAFKA_COMMANDS_RETENTION_HOURS * 3_600_000,
+    "retention.bytes": -1,
+}
 _FOR_EVER: Final = {"cleanup.policy": ["delete"], "retention.ms": -1, "retention.bytes": -1}
 
 _TOPICS: Final[dict[str, tuple[str, JsonSchemaValue]]] = {

@@ -39,6 +39,9 @@ from tests.support.logs import new_location
 from tests.support.workflows import END, chain, code, registry
 
 PARTITIONS = 2
+BOMB_BYTES = 20_000_000
+UNPACKED_BOUNDED = "zstd"
+"""What the client unpacks only up to a limit; what else is compressed is read, and found too large."""
 
 
 class Place(NamedTuple):
@@ -316,10 +319,25 @@ async def test_a_bomb_is_passed_over_or_refused_and_what_is_beside_it_is_done(
     with Foreign(place.location, compression) as bomber:
         place.foreign.put(COMMANDS, encode(before), key=before.run)
         with caplog.at_level(logging.ERROR):
-            bomber.put(topic, b"\x00" * 20_000_000, key="bomb", partition=0)
+            offset = bomber.put(topic, b"\x00" * BOMB_BYTES, key="bomb", partition=0)
             await place.prove_well()
     assert await place.ended(before.run) == RunStatus.SUCCESS
     assert place.engine.trouble == ""
+    said = [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR]
+    found = await read_all(place.log, REJECTIONS)
+    if compression == UNPACKED_BOUNDED:
+        # Nobody knows what is in it, so nobody is answered; people are told where it is.
+        where = f"expected to read {place.location.topic(topic)}/0 at offset {offset}, "
+        assert said
+        assert all(text.startswith(where) and "The batch is passed over" in text for text in said)
+        assert found == []
+    elif topic == COMMANDS:
+        (rejection,) = found
+        assert (rejection.headers["code"], rejection.headers["offset"]) == (OVERSIZED, str(offset))
+        assert rejection.headers["size"] == str(BOMB_BYTES)
+        assert said == []
+    else:
+        assert (said, found) == ([], [])
 
 
 async def test_a_batch_of_many_records_that_unpacks_to_too_much_is_passed_over_as_one(

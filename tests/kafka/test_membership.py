@@ -5,8 +5,11 @@ from collections.abc import Sequence
 
 import pytest
 
+from engine.errors import ClosedError
 from engine.log.kafka import KafkaLog
 from engine.log.kafka.member import KafkaMember
+from engine.log.kafka.properties import MEMBER, merged
+from engine.log.port import EVENTS, Mark
 from tests.kafka.engines import QUICK, eventually
 from tests.support.logs import new_location
 
@@ -69,3 +72,44 @@ async def test_a_partition_that_comes_back_while_it_is_still_being_let_go_of_is_
         assert owner.heard[2:] == [f"let go of {moved}", f"assigned {moved}"]
     await log.close()
     await other_log.close()
+
+
+async def test_a_member_that_cannot_go_on_says_so_and_leaves_its_partitions_to_others(
+    broker: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    location = await new_location(broker, PARTITIONS)
+    log = await KafkaLog.open(location, {**QUICK, "group.instance.id": "both"})
+    owner, other = Slow(), Slow()
+    async with asyncio.timeout(SECONDS):
+        member = await log.share("g", owner)
+        await owns(member, PARTITIONS)
+        assert log.trouble == ""
+        # Two with one name: the brokers let nobody take part but the one who came last.
+        await log.share("g", other)
+        await eventually(lambda: log.trouble != "", "trouble")
+        await eventually(lambda: "lost [0, 1]" in owner.heard, "the owner lets go")
+        await eventually(lambda: "assigned [0, 1]" in other.heard, "the other one takes over")
+        assert not await member.confirm(0)
+        with pytest.raises(ClosedError):
+            await member.keep(0, Mark(1, ""))
+    print(log.trouble)
+    assert f"take part in the group of {location.topic(EVENTS)}" in log.trouble
+    assert [record.levelname for record in caplog.records if "no member any more" in record.getMessage()] == ["ERROR"]
+    owner.may_let_go.set()
+    other.may_let_go.set()
+    await log.close()
+
+
+async def test_a_failure_inside_the_client_s_callbacks_ends_the_member_visibly(
+    broker: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    location = await new_location(broker)
+    properties = {**merged(MEMBER, broker, {}), "group.id": location.group("g")}
+    # With it the client refuses what the member does with its partitions.
+    properties["partition.assignment.strategy"] = "range"
+    member = KafkaMember(location.topic(EVENTS), properties, Slow(), lambda error: None)  # noqa: ARG005 - nobody listens
+    await eventually(lambda: member.trouble != "", "trouble")
+    assert "EAGER" in member.trouble
+    assert "no member any more" in caplog.text
+    assert not await member.confirm(0)
+    await member.leave()

@@ -18,12 +18,17 @@ from engine.log.port import EVENTS
 from projections import Views
 from tests.checkers import Effect, check_runs
 from tests.kafka.engines import QUICK, SECONDS, eventually, read_all
+from tests.support.engines import executor_of
 from tests.support.logs import new_location
 from tests.support.workflows import END, chain, code
+from tests.support.workflows import registry as workflows_registry
 
 AWAY_SECONDS = {"killed": 30, "silent": 5}
 """Longer than a record may be on its way, so that its outcome is unknown."""
 ON_ITS_WAY_MILLISECONDS = "2000"
+IDLE_SECONDS = 3
+LINES_MAX = 40
+"""Far fewer than attempts to connect."""
 STARTERS = 4
 PAUSE_SECONDS = 0.03
 
@@ -92,6 +97,51 @@ async def test_work_goes_on_by_itself_when_a_broker_that_was_away_is_back(
             assert await views.get_run(run_id) == run
         assert any(record.levelno >= logging.WARNING for record in caplog.records)
     await _check(location, load, effects)
+
+
+async def test_each_loss_of_the_brokers_is_said_once_and_each_return_once_also_by_those_who_do_nothing(
+    mortal: Cluster, caplog: pytest.LogCaptureFixture
+) -> None:
+    (node,) = mortal.nodes
+    location = await new_location(mortal.bootstrap)
+    said: list[str] = []
+    with caplog.at_level(logging.INFO, "runline.kafka"):
+        async with (
+            EngineService.open(str(location), workflows_registry(), executor=True, kafka_properties=QUICK) as engine,
+            EngineService.open(str(location)) as client,
+        ):
+            await eventually(lambda: executor_of(engine).owned == (0,), "the partition is taken over")
+            for times in (1, 2):
+                await asyncio.to_thread(mortal.kill, node)
+                for each in (engine, client):
+                    await eventually(lambda each=each: each.trouble != "", "trouble")  # type: ignore[misc]  # bound now
+                    assert "no broker can be reached" in each.trouble
+                # Nothing can be waited for: meanwhile the clients try to connect again and again.
+                await asyncio.sleep(IDLE_SECONDS)
+                await asyncio.to_thread(mortal.restart, node)
+                for each in (engine, client):
+                    await eventually(lambda each=each: each.trouble == "", "no trouble any more")  # type: ignore[misc]  # the same
+                said = [record.getMessage() for record in caplog.records if record.name == "runline.kafka"]
+                assert sum("no broker can be reached" in text for text in said) == 2 * times
+                assert sum("answers again" in text for text in said) == 2 * times
+    print("\n".join(said))
+    assert len(said) < LINES_MAX
+
+
+async def test_who_has_not_looked_into_a_partition_yet_is_told_that_the_brokers_are_away(
+    mortal: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (node,) = mortal.nodes
+    location = await new_location(mortal.bootstrap)
+    monkeypatch.setattr("engine.log.kafka.fetcher.KAFKA_ANSWER_SECONDS_MAX", 1)
+    log = await KafkaLog.open(location)
+    await asyncio.to_thread(mortal.kill, node)
+    for asked in (log.ends(EVENTS, 0), log.read(EVENTS, 0, 0, 1), log.first_after(EVENTS, 0, 0)):
+        with pytest.raises(LogUnreachableError, match="Are the brokers up"):
+            await asked
+    await asyncio.to_thread(mortal.restart, node)
+    assert (await log.ends(EVENTS, 0)).end == 0
+    await log.close()
 
 
 class _Load:

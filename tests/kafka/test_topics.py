@@ -2,9 +2,11 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Iterator
 
 import pytest
+from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # its own list of public names is not complete
     AdminClient,
     AlterConfigOpType,
@@ -18,11 +20,15 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # its own lis
 from engine import EngineService, Registry, RunStatus
 from engine.broker import Cluster
 from engine.broker.jvm import JvmCluster
+from engine.cli.app import invoke
+from engine.cli.exit_codes import OPEN, SUCCESS
 from engine.core.commands import encode
 from engine.errors import LogError
-from engine.log.errors import PlaceUnknownError, TopicsError
+from engine.limits import KAFKA_ANSWER_SECONDS_MAX
+from engine.log.errors import LogDeniedError, LogUnreachableError, PlaceUnknownError, TopicsError
 from engine.log.kafka import KafkaLocation, KafkaLog
-from engine.log.kafka.topics import apply_topics
+from engine.log.kafka.admin import Admin
+from engine.log.kafka.topics import apply_topics, plan_topics
 from engine.log.port import COMMANDS, EVENTS, PARKED, REJECTIONS, TOPICS, WORKFLOWS
 from tests.kafka.engines import eventually, executor, start_of
 from tests.kafka.foreign import Foreign
@@ -105,9 +111,11 @@ async def test_topics_that_have_grown_together_are_refused_because_runs_would_be
         (EVENTS, "retention_bytes", "1000000", "retention.bytes=-1, but it is 1000000: the history is the truth"),
         (EVENTS, "max_message_bytes", "500000", "max.message.bytes=1040000, but it is 500000: the largest record"),
         (COMMANDS, "retention_ms", "3600000", "(at least 86400000), but it is 3600000: what is not decided yet"),
+        (COMMANDS, "retention_bytes", "1000", "retention.bytes=-1, but it is 1000: what is not decided yet must not"),
         (COMMANDS, "cleanup_policy", "compact", "cleanup.policy=delete, but it is compact: two commands"),
         (COMMANDS, "message_timestamp_type", "CreateTime", "LogAppendTime, but it is CreateTime: only the brokers'"),
         (REJECTIONS, "retention_ms", "1000", "(at least 86400000), but it is 1000"),
+        (REJECTIONS, "retention_bytes", "1000", "retention.bytes=-1, but it is 1000: what is not decided yet must not"),
         (PARKED, "cleanup_policy", "delete", "cleanup.policy=compact, but it is delete: what is parked is kept"),
         (WORKFLOWS, "cleanup_policy", "delete", "cleanup.policy=compact, but it is delete: every published version"),
     ],
@@ -120,6 +128,36 @@ async def test_a_setting_that_would_break_a_promise_is_refused_with_the_reason(
     text = await refusal(location)
     assert f"change {location.topic(topic)}: " in text
     assert expected in text
+
+
+async def test_another_number_of_replicas_is_said_to_be_what_only_people_can_mend(
+    broker: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    location = await new_location(broker, 2)
+    said: dict[str, list[str]] = {}
+    for command, expected in (("plan", OPEN), ("apply", SUCCESS)):
+        arguments = ["topics", command, "--data", str(location), "--replication", "3"]
+        assert await asyncio.to_thread(invoke, arguments) == expected
+        said[command] = capsys.readouterr().out.splitlines()
+    assert said["plan"] == said["apply"]
+    *notes, last = said["plan"]
+    assert len(notes) == len((*TOPICS, PARKED))
+    assert all("has 1 replicas, not 3, which `runline topics apply` cannot mend" in note for note in notes)
+    assert last == "the rest is as it must be, 2 partitions"
+    assert plan_topics(location, {}).steps == ()
+    assert plan_topics(location, {}, replicas=1).notes == ()
+
+
+async def test_replicas_in_sync_are_compared_when_a_number_of_replicas_is_asked_for(three_brokers: Cluster) -> None:
+    location = await new_location(three_brokers.bootstrap)
+    await set_topic(location, COMMANDS, min_insync_replicas="1")
+    await eventually(lambda: bool(plan_topics(location, {}, replicas=3).steps), "the brokers know of it")
+    (step,) = plan_topics(location, {}, replicas=3).steps
+    assert f"change {location.topic(COMMANDS)}: min.insync.replicas=2, but it is 1: " in str(step)
+    # Whoever does not ask lives with what is there.
+    await (await KafkaLog.open(location)).close()
+    apply_topics(location, {}, replicas=3)
+    await eventually(lambda: not plan_topics(location, {}, replicas=3).steps, "the brokers know of it")
 
 
 async def test_a_topic_that_is_deleted_under_an_executor_is_trouble_with_its_name(
@@ -146,6 +184,8 @@ async def test_a_topic_that_is_deleted_and_made_again_has_another_identity(broke
     await replace(location, EVENTS)
     with pytest.raises(PlaceUnknownError, match=f"look at the topic {location.topic(EVENTS)}"):
         await log.topic_id(EVENTS)
+    with pytest.raises(PlaceUnknownError, match="`runline topics plan` says what is missing"):
+        await log.ends(EVENTS, 0)
     await asyncio.to_thread(apply_topics, location, {}, 1)
     assert await log.topic_id(EVENTS) not in (before, beside)
     assert await log.topic_id(COMMANDS) == beside
@@ -190,6 +230,44 @@ async def test_wrong_credentials_are_said_to_be_wrong_and_never_shown(
     assert "wr0ng-secret" not in str(caught.value) + caplog.text
     async with EngineService.open(str(location), Registry(), kafka_properties=credentials("right")) as engine:
         assert engine.trouble == ""
+
+
+async def test_who_is_refused_again_and_again_need_not_wait_for_the_whole_time(guarded: Cluster) -> None:
+    there = await new_location(guarded.bootstrap)
+    begun = time.monotonic()
+    with pytest.raises(LogDeniedError, match="Invalid username or password"):
+        await KafkaLog.open(KafkaLocation("127.0.0.1:29411", there.prefix), credentials("wr0ng-secret"))
+    assert time.monotonic() < begun + KAFKA_ANSWER_SECONDS_MAX
+
+
+@pytest.mark.usefixtures("guarded")
+def test_one_refusal_is_no_reason_to_give_up_and_refusals_of_one_broker_are_not_while_another_is_down() -> None:
+    admin = Admin(KafkaLocation("127.0.0.1:29411", "x"), credentials("wr0ng-secret"))
+    with pytest.raises(KafkaException):
+        admin.look(None, 0.5)
+    assert isinstance(admin.failure(KafkaException(KafkaError(KafkaError._TRANSPORT)), "look"), LogDeniedError)
+    assert not admin._is_refused()
+    admin._hear(KafkaError(KafkaError._TRANSPORT, "another broker is not up yet"))
+    for _ in range(9):
+        admin._hear(KafkaError(KafkaError._AUTHENTICATION, "no"))
+    assert not admin._is_refused()
+
+
+@pytest.mark.parametrize(
+    ("properties", "words"),
+    [
+        ({}, "closed without a word, as by a port that expects credentials or another `security.protocol`"),
+        ({"security.protocol": "SSL"}, r"The client said last: .*SSL handshake failed.*PLAINTEXT broker listener"),
+    ],
+    ids=["no credentials", "SSL"],
+)
+async def test_a_protocol_that_the_port_does_not_speak_is_told_with_what_the_client_said(
+    guarded: Cluster, properties: dict[str, str], words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.log.kafka.topics.KAFKA_ANSWER_SECONDS_MAX", 3)
+    there = await new_location(guarded.bootstrap)
+    with pytest.raises(LogUnreachableError, match=words):
+        await KafkaLog.open(KafkaLocation("127.0.0.1:29411", there.prefix), properties)
 
 
 async def test_brokers_that_do_not_agree_yet_on_the_topics_are_asked_again(

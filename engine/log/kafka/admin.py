@@ -1,17 +1,28 @@
 """Questions about the brokers and the groups, for people who look after them. All of these block."""
 
+import time
 from collections.abc import Mapping
 from typing import Final
 
 from confluent_kafka import KafkaError, KafkaException, TopicCollection, Uuid, libversion, version
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import (  # type: ignore[attr-defined]  # its own list of public names is not complete
+    AdminClient,
+    ClusterMetadata,
+)
 
 from engine.errors import LogError
 from engine.limits import KAFKA_ANSWER_SECONDS_MAX
-from engine.log.kafka.failures import DENIED, from_exception, from_kafka
+from engine.log.kafka.failures import DENIED, from_exception, from_kafka, is_unreachable
 from engine.log.kafka.location import KafkaLocation
-from engine.log.kafka.properties import ADMIN, CLIENT_LOGGER, merged
+from engine.log.kafka.properties import ADMIN, CLIENT_LOGGER, check_properties, merged
 
+_SLICE_SECONDS: Final = 0.5
+"""How long to wait for an answer before a look whether the brokers refuse; twice as long every time."""
+_REFUSALS: Final = 3
+"""Refusals that are no chance."""
+_CUT_OFF: Final = (
+    "The connection was closed without a word, as by a port that expects credentials or another `security.protocol`."
+)
 _NO_ID: Final = str(Uuid(0, 0))
 """What a topic without an id is said to have."""
 
@@ -20,23 +31,66 @@ class Admin(AdminClient):
     """An administrator's client that can say why it got no answer."""
 
     def __init__(self, location: KafkaLocation, properties: Mapping[str, str]) -> None:
-        self._heard: list[KafkaError] = []
-        hearing: dict[str, object] = {**merged(ADMIN, location.brokers, properties), "error_cb": self._heard.append}
+        self._refusals: list[KafkaError] = []
+        self._else_heard: KafkaError | None = None
+        self._cut_off = False
+        hearing: dict[str, object] = {**merged(ADMIN, location.brokers, properties), "error_cb": self._hear}
         super().__init__(hearing, logger=CLIENT_LOGGER)  # type: ignore[arg-type]  # callbacks are properties too
+
+    def look(self, topic: str | None, seconds: float) -> ClusterMetadata:
+        """Return what the brokers know, of one topic or of all; give up early once they only ever refuse.
+
+        Args:
+            topic: The topic's name on Kafka, or None for all.
+            seconds: How long to wait for an answer.
+
+        Raises:
+            KafkaException: They do not answer, or refuse.
+        """
+        until, slice_seconds = time.monotonic() + seconds, _SLICE_SECONDS
+        while True:
+            slice_seconds = min(slice_seconds, max(until - time.monotonic(), _SLICE_SECONDS))
+            asked = time.monotonic()
+            try:
+                return self.list_topics(topic, timeout=slice_seconds)
+            except KafkaException as exception:
+                now = time.monotonic()
+                # Whoever is cut off at once would be so again.
+                self._cut_off = is_unreachable(exception) and now < asked + slice_seconds / 2
+                if not is_unreachable(exception) or self._cut_off or now >= until or self._is_refused():
+                    raise
+            slice_seconds *= 2
 
     def failure(self, exception: KafkaException, doing: str) -> LogError:
         """Return our error for an exception; who is not let in hears of it beside the answer that does not come."""
         self.poll(0)
-        denied = next((error for error in self._heard if error.code() in DENIED), None)
-        return from_exception(exception, doing) if denied is None else from_kafka(denied, doing)
+        if self._refusals:
+            return from_kafka(self._refusals[-1], doing)
+        if not is_unreachable(exception):
+            return from_exception(exception, doing)
+        if self._else_heard is not None:
+            return from_exception(exception, doing, f"The client said last: {self._else_heard.str()}.")
+        return from_exception(exception, doing, _CUT_OFF if self._cut_off else "")
+
+    def _is_refused(self) -> bool:
+        """Return whether the brokers refuse again and again, and all of them do, as far as can be known."""
+        self.poll(0)
+        return len(self._refusals) >= _REFUSALS and self._else_heard is None
+
+    def _hear(self, error: KafkaError) -> None:
+        if error.code() in DENIED:
+            self._refusals = [*self._refusals, error][-_REFUSALS:]
+        elif error.code() != KafkaError._ALL_BROKERS_DOWN:  # noqa: SLF001 - the library's public name
+            self._else_heard = error
 
 
 def make_admin(location: KafkaLocation, properties: Mapping[str, str]) -> Admin:
     """Return an administrator's client.
 
     Raises:
-        LogError: A property is none that the client knows, or its value is wrong.
+        LogError: A property is none that the client knows or must stay as it is, or its value is wrong.
     """
+    check_properties(properties)
     try:
         return Admin(location, properties)
     except KafkaException as exception:
@@ -57,7 +111,7 @@ def count_brokers(location: KafkaLocation, properties: Mapping[str, str]) -> int
     """
     admin = make_admin(location, properties)
     try:
-        return len(admin.list_topics(location.topic(""), timeout=KAFKA_ANSWER_SECONDS_MAX).brokers)
+        return len(admin.look(location.topic(""), KAFKA_ANSWER_SECONDS_MAX).brokers)
     except KafkaException as exception:
         raise admin.failure(exception, f"reach Kafka at {location.brokers}") from exception
 
@@ -83,7 +137,7 @@ def count_members(location: KafkaLocation, properties: Mapping[str, str], group:
         cause = exception.args[0]
         if isinstance(cause, KafkaError) and cause.code() == KafkaError.GROUP_ID_NOT_FOUND:
             return 0
-        raise from_exception(exception, f"look at the group {name}") from exception
+        raise admin.failure(exception, f"look at the group {name}") from exception
 
 
 def find_topic_id(location: KafkaLocation, properties: Mapping[str, str], name: str) -> str:

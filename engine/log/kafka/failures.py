@@ -72,14 +72,17 @@ UNREADABLE: Final = frozenset(
 """The record batch at one offset cannot be unpacked; what follows can be."""
 
 
-def from_kafka(error: KafkaError, doing: str) -> LogError:
+def from_kafka(error: KafkaError, doing: str, heard: str = "") -> LogError:
     """Return our error for one of the client's.
 
     Args:
         error: The client's.
         doing: What was tried, to follow "expected to".
+        heard: A sentence about what was heard besides, if anything.
     """
     text = f"expected to {doing}, but {error.name()}: {error.str()}."
+    if heard:
+        text += f" {heard}"
     code = error.code()
     if code in _OUT_OF_RANGE:
         return OffsetOutOfRangeError(text)
@@ -94,15 +97,34 @@ def from_kafka(error: KafkaError, doing: str) -> LogError:
     return LogError(text)
 
 
-def from_exception(error: KafkaException, doing: str) -> LogError:
-    """Return our error for an exception of the client."""
+def from_exception(error: KafkaException, doing: str, heard: str = "") -> LogError:
+    """Return our error for an exception of the client; the arguments are those of `from_kafka`."""
     cause = error.args[0] if error.args else None
     if isinstance(cause, KafkaError):
-        return from_kafka(cause, doing)
+        return from_kafka(cause, doing, heard)
     return LogError(f"expected to {doing}, but {error}.")
+
+
+def is_fatal(error: KafkaError) -> bool:
+    """Return whether the client will do nothing any more."""
+    return error.fatal() or error.code() == KafkaError._FATAL  # noqa: SLF001 - the library's public name
 
 
 def is_moved(exception: KafkaException) -> bool:
     """Return whether another client would find what this one looked for in the wrong place."""
+    return _code(exception) in MOVED
+
+
+def is_unreachable(exception: KafkaException) -> bool:
+    """Return whether no broker answered."""
+    return _code(exception) in _UNREACHABLE
+
+
+def is_place_unknown(exception: KafkaException) -> bool:
+    """Return whether the client does not know the partition; it may only not have heard of any yet."""
+    return _code(exception) in _UNKNOWN_PLACE
+
+
+def _code(exception: KafkaException) -> int | None:
     cause = exception.args[0] if exception.args else None
-    return isinstance(cause, KafkaError) and cause.code() in MOVED
+    return cause.code() if isinstance(cause, KafkaError) else None

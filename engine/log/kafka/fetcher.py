@@ -19,7 +19,7 @@ from engine.limits import (
     KAFKA_TAKE_RECORDS,
 )
 from engine.log.errors import LogUnreachableError
-from engine.log.kafka.failures import UNREADABLE, from_exception, from_kafka, is_moved
+from engine.log.kafka.failures import UNREADABLE, from_exception, from_kafka, is_moved, is_place_unknown
 from engine.log.kafka.messages import first_of_batch, log_record
 from engine.log.kafka.obstacle import Obstacle
 from engine.log.kafka.properties import CLIENT_LOGGER, Property
@@ -166,7 +166,15 @@ class Fetchers:
 
 
 def _ends(consumer: Consumer, topic: str, partition: int) -> Ends:
-    return Ends(*consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=KAFKA_ANSWER_SECONDS_MAX))
+    place = TopicPartition(topic, partition)
+    try:
+        return Ends(*consumer.get_watermark_offsets(place, timeout=KAFKA_ANSWER_SECONDS_MAX))
+    except KafkaException as exception:
+        if not is_place_unknown(exception):
+            raise
+        # A client that has not heard of any partition says so, too: only the brokers know.
+        consumer.list_topics(topic, timeout=_POLL_SECONDS)
+        return Ends(*consumer.get_watermark_offsets(place, timeout=KAFKA_ANSWER_SECONDS_MAX))
 
 
 def _first_after(consumer: Consumer, topic: str, partition: int, milliseconds: int) -> int:

@@ -36,13 +36,9 @@ class Lane:
     Args:
         properties: The consumer's.
         noticed: Called in the lane's thread with every error that concerns no single partition.
-        well: Called in the lane's thread when records have come.
     """
 
-    def __init__(
-        self, properties: Mapping[str, Property], noticed: Callable[[KafkaError], None], well: Callable[[], None]
-    ) -> None:
-        self._well = well
+    def __init__(self, properties: Mapping[str, Property], noticed: Callable[[KafkaError], None]) -> None:
         self._loop = asyncio.get_running_loop()
         self._consumer = Consumer({**properties, "error_cb": noticed}, logger=CLIENT_LOGGER)
         self._places: set[_Place] = set()
@@ -133,7 +129,6 @@ class Lane:
             for reader, records in batches.items():
                 reader.offset = max(reader.offset, records[-1].offset + 1)
             self._tell(_offer, batches)
-            self._well()
 
     def _assign(self, reader: KafkaReader) -> None:
         place = (reader.topic, reader.partition)

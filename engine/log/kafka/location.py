@@ -4,6 +4,7 @@ import re
 from typing import Final, NamedTuple
 
 from engine.errors import LogError
+from engine.log.kafka.properties import MASK
 
 SCHEME: Final = "kafka://"
 DEFAULT_PREFIX: Final = "runline"
@@ -46,7 +47,15 @@ def parse_location(text: str) -> KafkaLocation:
     Raises:
         LogError: It is not of this form; the text names the part that is wrong.
     """
-    expected = f"expected {SCHEME}HOST:PORT[,HOST:PORT...][/PREFIX], but found {text!r:.200}"
+    form = f"expected {SCHEME}HOST:PORT[,HOST:PORT...][/PREFIX]"
+    if "@" in text:
+        # What stands before it may be a password, and whoever writes one may write any of its characters unescaped.
+        shown = f"{SCHEME if text.startswith(SCHEME) else ''}{MASK}@{text.rpartition('@')[2]}"
+        raise LogError(
+            f"{form}, but found {shown!r:.200}: nobody's name or password can stand here.",
+            hint="Give them as the properties sasl.username and sasl.password.",
+        )
+    expected = f"{form}, but found {text!r:.200}"
     if not text.startswith(SCHEME):
         raise LogError(f"{expected}.")
     brokers, slash, prefix = text.removeprefix(SCHEME).partition("/")

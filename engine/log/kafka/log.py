@@ -4,21 +4,22 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
+from confluent_kafka import Consumer, KafkaException, Producer
 
 from engine.errors import ClosedError, LogError
 from engine.log.kafka.admin import find_topic_id, forget_group
-from engine.log.kafka.failures import DENIED, from_exception
+from engine.log.kafka.failures import from_exception
 from engine.log.kafka.fetcher import Fetchers
 from engine.log.kafka.lane import Lane
 from engine.log.kafka.location import KafkaLocation
 from engine.log.kafka.marks import read_marks
 from engine.log.kafka.member import KafkaMember
-from engine.log.kafka.properties import CLIENT_LOGGER, FETCHER, FOLLOWER, MEMBER, PRODUCER, merged, refused
+from engine.log.kafka.properties import CLIENT_LOGGER, FETCHER, FOLLOWER, MEMBER, PRODUCER, check_properties, merged
 from engine.log.kafka.reader import KafkaReader
 from engine.log.kafka.sender import Sender
 from engine.log.kafka.standstill import Standstill
 from engine.log.kafka.topics import require_topics
+from engine.log.kafka.trouble import Trouble
 from engine.log.place import partitions_of, place_unknown
 from engine.log.port import COMMANDS, EVENTS, PARKED, TOPICS, Ends, LogRecord, Mark, Owner, Record
 
@@ -38,9 +39,9 @@ class KafkaLog:
         self._count = partitions
         self._given = dict(properties)
         self._names = {topic: location.topic(topic) for topic in (*TOPICS, PARKED)}
-        self._trouble = ""
+        self._trouble = Trouble(location.brokers)
         self._closed = False
-        self._sender = Sender(merged(PRODUCER, location.brokers, self._given), self._notice)
+        self._sender = Sender(merged(PRODUCER, location.brokers, self._given), self._trouble, self._names[EVENTS])
         self._fetchers = Fetchers(merged(FETCHER, location.brokers, self._given))
         self._lanes: list[Lane] = []
         self._readers: dict[KafkaReader, Lane] = {}
@@ -62,11 +63,7 @@ class KafkaLog:
             LogError: A property is wrong or must stay as it is.
         """
         given = {} if properties is None else properties
-        if ours := refused(given):
-            raise LogError(
-                f"expected only properties that the log does not set itself, but found {', '.join(ours)}.",
-                hint="Leave them out.",
-            )
+        check_properties(given)
         if given:
             await asyncio.to_thread(_try_properties, location, given)
         partitions = await asyncio.to_thread(require_topics, location, given)
@@ -100,8 +97,8 @@ class KafkaLog:
 
     @property
     def trouble(self) -> str:
-        """What keeps the brokers from being reached now, or an empty text."""
-        return self._trouble
+        """What keeps the brokers from being reached, or this process from being a member of a group, or nothing."""
+        return "; ".join(filter(None, (self._trouble.text, *(member.trouble for member in self._members))))
 
     async def append(self, topic: str, partition: int, record: Record) -> int:
         """Append one record and return its offset once all replicas in sync have it.
@@ -112,9 +109,7 @@ class KafkaLog:
             ClosedError: The log was closed.
         """
         name = self._name(topic, partition)
-        offset = await self._sender.append(name, partition, record)
-        self._well()
-        return offset
+        return await self._sender.append(name, partition, record)
 
     def send(
         self,
@@ -174,7 +169,7 @@ class KafkaLog:
             self._watching = asyncio.create_task(self._standstill.watch())
         lane = next((lane for lane in self._lanes if not lane.has(name, partition)), None)
         if lane is None:
-            lane = Lane(merged(FOLLOWER, self._location.brokers, self._given), self._notice, self._well)
+            lane = Lane(merged(FOLLOWER, self._location.brokers, self._given), self._trouble.notice)
             self._lanes.append(lane)
         reader = KafkaReader(name, partition, offset, self._forget, lane.hold)
         self._readers[reader] = lane
@@ -223,7 +218,7 @@ class KafkaLog:
     def _member(self, topic: str, group: str, owner: Owner) -> KafkaMember:
         properties = merged(MEMBER, self._location.brokers, self._given)
         properties["group.id"] = group
-        member = KafkaMember(self._name(topic, 0), properties, owner, self._notice)
+        member = KafkaMember(self._name(topic, 0), properties, owner, self._trouble.notice)
         self._members.append(member)
         return member
 
@@ -270,20 +265,6 @@ class KafkaLog:
         if topic not in self._names or not 0 <= partition < partitions_of(topic, self._count):
             raise place_unknown(topic, partition, self._count)
         return self._names[topic]
-
-    def _notice(self, error: KafkaError) -> None:
-        """Hear in a client's thread what concerns no single record or partition."""
-        if error.code() == KafkaError._ALL_BROKERS_DOWN or error.code() in DENIED or error.fatal():  # noqa: SLF001 - the library's public name
-            if not self._trouble:
-                _LOGGER.error("Kafka at %s: %s", self._location.brokers, error.str())
-            self._trouble = f"Kafka at {self._location.brokers}: {error.str()}"
-        else:
-            _LOGGER.info("Kafka at %s: %s", self._location.brokers, error.str())
-
-    def _well(self) -> None:
-        if self._trouble:
-            _LOGGER.warning("Kafka at %s answers again", self._location.brokers)
-            self._trouble = ""
 
 
 def _try_properties(location: KafkaLocation, given: Mapping[str, str]) -> None:

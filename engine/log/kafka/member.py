@@ -17,12 +17,13 @@ from engine.crash_points import CrashPoint
 from engine.errors import ClosedError, LogError, RunlineError
 from engine.limits import KAFKA_REVOKE_SECONDS_MAX
 from engine.log.errors import LogUnreachableError
-from engine.log.kafka.failures import from_exception, from_kafka
+from engine.log.kafka.failures import from_exception, from_kafka, is_fatal
 from engine.log.kafka.marks import commit_mark, committed_marks
 from engine.log.kafka.properties import CLIENT_LOGGER, Property
 from engine.log.port import Mark, Owner
 
 R = TypeVar("R")
+_Hear = Callable[[Consumer, list[TopicPartition]], None]
 
 _LOGGER = logging.getLogger("runline.kafka")
 
@@ -42,6 +43,9 @@ class KafkaMember:
         properties: The consumer's, with the group's name.
         owner: Hears which partitions are its own.
         noticed: Called in the member's thread with every error that concerns no partition.
+
+    Attributes:
+        trouble: What ended its part in the group before it was to leave, or an empty text.
     """
 
     def __init__(
@@ -51,15 +55,23 @@ class KafkaMember:
         owner: Owner,
         noticed: Callable[[KafkaError], None],
     ) -> None:
+        self.trouble = ""
         self._topic = topic
         self._owner = owner
         self._loop = asyncio.get_running_loop()
         self._consumer = Consumer({**properties, "error_cb": noticed}, logger=CLIENT_LOGGER)
-        self._consumer.subscribe([topic], on_assign=self._assign, on_revoke=self._revoke, on_lost=self._lose)
+        self._consumer.subscribe(
+            [topic],
+            on_assign=self._kept_in(self._assign),
+            on_revoke=self._kept_in(self._revoke),
+            on_lost=self._kept_in(self._lose),
+        )
         self._orders: deque[Callable[[], None]] = deque()
         self._marks: deque[Callable[[], None]] = deque()
         # The owner may still be letting go of a partition, late, when the group gives it back.
         self._turn = asyncio.Lock()
+        self._held: set[int] = set()
+        self._failure: Exception | None = None
         self._stopping = False
         self._committing = self._loop.create_task(self._commit_now_and_then())
         self._thread = threading.Thread(target=self._run, name="runline kafka member", daemon=True)
@@ -67,6 +79,8 @@ class KafkaMember:
 
     async def confirm(self, partition: int) -> bool:
         """Ask the group whether the partition is still this member's, by committing what is decided."""
+        if not self._thread.is_alive():
+            return False
         answer: asyncio.Future[bool] = self._loop.create_future()
         offset = self._owner.decided().get(partition, 0)
         self._orders.append(lambda: self._confirm(partition, offset, answer))
@@ -111,6 +125,8 @@ class KafkaMember:
         told: dict[int, int] = {}
         while True:
             await asyncio.sleep(_COMMIT_SECONDS)
+            if not self._thread.is_alive():
+                return
             decided = {number: offset for number, offset in self._owner.decided().items() if told.get(number) != offset}
             if decided:
                 told |= decided
@@ -139,34 +155,77 @@ class KafkaMember:
     # In the member's thread.
 
     def _run(self) -> None:
-        while not self._stopping:
-            while self._orders:
-                self._orders.popleft()()
-            self._carry_out_marks()
-            message = self._consumer.poll(_ORDER_SECONDS)
-            if message is not None and (error := message.error()) is not None:
-                failure = from_kafka(error, f"take part in the group of {self._topic}")
-                level = logging.WARNING if isinstance(failure, LogUnreachableError) else logging.ERROR
-                _LOGGER.log(level, "%s", failure)
-        self._consumer.close()
+        for work in (self._take_part, self._consumer.close):
+            try:
+                work()
+            except Exception as error:  # noqa: BLE001 - whatever it is, the group and people must hear of it
+                self._end(error)
+        if self._held:
+            # The client left without a word of them.
+            self._begin(self._in_turn(self._owner.lost, sorted(self._held)))
         self._carry_out_marks()
+        while self._orders:
+            self._orders.popleft()()
+
+    def _take_part(self) -> None:
+        while not self._stopping:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        while self._orders:
+            self._orders.popleft()()
+        self._carry_out_marks()
+        message = self._consumer.poll(_ORDER_SECONDS)
+        if self._failure is not None:
+            raise self._failure
+        if message is not None and (error := message.error()) is not None:
+            if is_fatal(error):
+                raise KafkaException(error)
+            failure = from_kafka(error, f"take part in the group of {self._topic}")
+            level = logging.WARNING if isinstance(failure, LogUnreachableError) else logging.ERROR
+            _LOGGER.log(level, "%s", failure)
+
+    def _end(self, error: Exception) -> None:
+        if self.trouble:
+            return  # what it led to is no news
+        doing = f"take part in the group of {self._topic}"
+        if isinstance(error, KafkaException):
+            self.trouble = str(from_exception(error, doing))
+            _LOGGER.error("This process is no member any more: %s", self.trouble)
+        else:
+            self.trouble = f"expected to {doing}, but {type(error).__name__}: {error}."
+            _LOGGER.error("This process is no member any more: %s", self.trouble, exc_info=error)
 
     def _carry_out_marks(self) -> None:
         while self._marks:
             self._marks.popleft()()
+
+    def _kept_in(self, hear: _Hear) -> _Hear:
+        """Keep failures from the client, out of which they would come as nothing that can be caught."""
+
+        def heard(consumer: Consumer, partitions: list[TopicPartition]) -> None:
+            try:
+                hear(consumer, partitions)
+            except Exception as error:  # noqa: BLE001 - it is raised behind the client's call
+                self._failure = error
+
+        return heard
 
     def _assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         # The group only says whose a partition is. What is read, and from where, is the executor's to know.
         places = [TopicPartition(place.topic, place.partition, OFFSET_END) for place in partitions]
         consumer.incremental_assign(places)
         consumer.pause(places)
+        self._held.update(_numbers(partitions))
         self._begin(self._in_turn(self._owner.assigned, _numbers(partitions)))
 
     def _revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        self._held.difference_update(_numbers(partitions))
         self._wait(self._in_turn(self._owner.revoked, _numbers(partitions)))
         consumer.incremental_unassign(partitions)
 
     def _lose(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        self._held.difference_update(_numbers(partitions))
         _LOGGER.warning("The group gave partitions %s to others: this process was not heard of", _numbers(partitions))
         self._begin(self._in_turn(self._owner.lost, _numbers(partitions)))
         consumer.incremental_unassign(partitions)
@@ -174,7 +233,8 @@ class KafkaMember:
     def _commit(self, offsets: list[TopicPartition]) -> None:
         # For people who watch; the log itself says what is decided.
         crash_points.reached(CrashPoint.OFFSETS_BEFORE)
-        with suppress(KafkaException):
+        # The member may have left meanwhile.
+        with suppress(KafkaException, RuntimeError):
             self._consumer.commit(offsets=offsets, asynchronous=True)
         crash_points.reached(CrashPoint.OFFSETS_AFTER)
 
@@ -194,13 +254,14 @@ class KafkaMember:
         return any(place.partition == partition for place in self._consumer.assignment())
 
     def _confirm(self, partition: int, offset: int, answer: asyncio.Future[bool]) -> None:
-        mine = self._owns(partition)
-        if mine:
-            try:
+        try:
+            if mine := self._owns(partition):
                 self._consumer.commit(offsets=[TopicPartition(self._topic, partition, offset)], asynchronous=False)
-            except KafkaException as exception:
-                _LOGGER.warning("%s", from_exception(exception, f"keep partition {partition}"))
-                mine = False
+        except KafkaException as exception:
+            _LOGGER.warning("%s", from_exception(exception, f"keep partition {partition}"))
+            mine = False
+        except RuntimeError:
+            mine = False  # the member has left
         self._tell(_answer, answer, mine)
 
     def _wait(self, work: Coroutine[None, None, None]) -> None:

@@ -4,6 +4,9 @@ import logging
 from collections.abc import Mapping
 from typing import Final
 
+from confluent_kafka import KafkaException, Producer
+
+from engine.errors import LogError
 from engine.limits import (
     KAFKA_FETCH_BYTES_MAX,
     KAFKA_MESSAGE_BYTES_MAX,
@@ -85,22 +88,65 @@ MEMBER: Final[dict[str, Property]] = {
 """A consumer that is a member of the executors' group and reads nothing."""
 ADMIN: Final[dict[str, Property]] = {**_COMMON}
 
-_CONSUMER_ONLY: Final = frozenset({*_CONSUMER, *FOLLOWER, *FETCHER, *MEMBER, "group.instance.id", "group.protocol"})
-_PRODUCER_ONLY: Final = frozenset({*PRODUCER, "compression.type", "batch.size", "batch.num.messages"}) - _COMMON.keys()
-_OURS: Final = frozenset(
-    {
-        "bootstrap.servers",
-        "metadata.broker.list",
-        "group.id",
-        "enable.auto.commit",
-        "enable.auto.offset.store",
-        "auto.offset.reset",
-        "enable.idempotence",
-    }
+_CONSUMER_ONLY: Final = frozenset({*_CONSUMER, *FOLLOWER, *FETCHER, *MEMBER, "group.instance.id"})
+_PRODUCER_ONLY: Final = (
+    frozenset({*PRODUCER, "compression.type", "batch.size", "batch.num.messages", "enable.gapless.guarantee"})
+    - _COMMON.keys()
 )
-"""Properties that the location gives, and those whose other values would break a promise."""
-_SECRETS: Final = ("password", "secret", "token", "ssl.key.pem", "sasl.oauthbearer.config", "jaas")
+_NO_TEXT: Final = "it is no Unicode text, or has a zero character"
+_LOCATION: Final = "the location gives it"
+_CALLED: Final = "it is no text but a function, which the log has of its own"
+_POSITIONS: Final = "where reading begins is for the log to say"
+_COMMITS: Final = "what is done is for the engine to say"
+_DURABLE: Final = "a record counts once all replicas in sync have it, once and in order"
+_COOPERATIVE: Final = "partitions move between executors one by one"
+_TRANSACTIONS: Final = "the log writes no transactions, and those of others must hold up no reader"
+_OURS: Final = {
+    "bootstrap.servers": _LOCATION,
+    "metadata.broker.list": _LOCATION,
+    "group.id": _LOCATION,
+    "enable.auto.commit": _COMMITS,
+    "auto.commit.enable": _COMMITS,
+    "enable.auto.offset.store": _COMMITS,
+    "auto.offset.reset": _POSITIONS,
+    "enable.partition.eof": _POSITIONS,
+    "enable.idempotence": _DURABLE,
+    "transactional.id": _TRANSACTIONS,
+    "delivery.report.only.error": "the log says itself of which records it must hear",
+    "topic.blacklist": "the log needs its topics",
+    "logger": _CALLED,
+    "on_commit": _CALLED,
+    "on_delivery": _CALLED,
+    "opaque": _CALLED,
+    "default.topic.config": "properties of topics stand beside the others",
+}
+"""Properties that the location gives, and those whose other values would break a promise, each with the reason."""
+_CALLBACK: Final = "_cb"
+"""Ends the names of functions that the client calls."""
+_FIXED: Final = {
+    "acks": (("all", "-1"), _DURABLE),
+    "request.required.acks": (("all", "-1"), _DURABLE),
+    "queuing.strategy": (("fifo",), _DURABLE),
+    "isolation.level": (("read_uncommitted",), _TRANSACTIONS),
+    "partition.assignment.strategy": (("cooperative-sticky",), _COOPERATIVE),
+    "group.protocol": (("classic",), _COOPERATIVE),
+    "group.protocol.type": (("consumer",), _COOPERATIVE),
+    "allow.auto.create.topics": (("false",), "a topic that a typing error made would look like an empty log"),
+}
+"""Properties that have one meaning that will do, the texts that mean it, and the reason."""
+_SECRETS: Final = (
+    "password",
+    "secret",
+    "passphrase",
+    "private.key",
+    "key.pem",
+    "token",
+    "jaas",
+    "sasl.oauthbearer.config",
+)
 MASK: Final = "********"
+_NOBODYS: Final = "runline.no.such.property"
+"""Lets the client library give up before it makes a client."""
 
 
 def merged(base: Mapping[str, Property], brokers: str, given: Mapping[str, str]) -> dict[str, Property]:
@@ -108,20 +154,62 @@ def merged(base: Mapping[str, Property], brokers: str, given: Mapping[str, str])
     foreign = (_CONSUMER_ONLY if "acks" in base else _PRODUCER_ONLY) - base.keys() - _COMMON.keys()
     if "acks" not in base and "auto.offset.reset" not in base:
         foreign = (_CONSUMER_ONLY | _PRODUCER_ONLY) - _COMMON.keys()
-    passed = {name: value for name, value in given.items() if name not in foreign and name not in _OURS}
+    ours = {*_OURS, *_FIXED, *foreign}
+    passed = {name: value for name, value in given.items() if name not in ours}
     return {**base, **passed, "bootstrap.servers": brokers}
 
 
-def refused(given: Mapping[str, str]) -> list[str]:
-    """Return the user's properties that we cannot pass through: another value would break a promise."""
-    return sorted(_OURS & given.keys())
+def check_properties(given: Mapping[str, str]) -> None:
+    """Refuse the user's properties that we cannot pass through: another value would break a promise.
+
+    Raises:
+        LogError: There are some; the text names each with the reason.
+    """
+    refused = {name: reason for name in sorted(given) if (reason := _refusal(name, given[name]))}
+    if refused:
+        found = "; ".join(f"{name if _is_text(name) else repr(name)} ({reason})" for name, reason in refused.items())
+        raise LogError(
+            f"expected only properties that the log does not set itself, but found {found}.", hint="Leave them out."
+        )
+
+
+def _refusal(name: str, value: str) -> str:
+    """Return why a property is not passed through, or an empty text."""
+    if not _is_text(name) or not _is_text(value):
+        return _NO_TEXT
+    if name in _FIXED:
+        texts, reason = _FIXED[name]
+        return "" if str(value).lower() in texts else f"other than {texts[0]}: {reason}"
+    return _OURS.get(name, _CALLED if name.endswith(_CALLBACK) else "")
 
 
 def masked(given: Mapping[str, str]) -> dict[str, str]:
-    """Return properties to show, without what is secret."""
-    return {name: MASK if is_secret(name) else value for name, value in given.items()}
+    """Return properties to show, without what is secret or, as its name is none that the client knows, may be."""
+    return {name: MASK if is_secret(name) or not _is_known(name) else value for name, value in given.items()}
 
 
 def is_secret(name: str) -> bool:
     """Return whether a property's value must not be shown."""
-    return any(part in name for part in _SECRETS)
+    return any(part in name.lower() for part in _SECRETS)
+
+
+def _is_known(name: str) -> bool:
+    """Ask the client library, which looks at one property after the other, whether it has one of this name."""
+    if not _is_text(name):
+        return False
+    try:
+        Producer({name: "", _NOBODYS: ""})
+    except KafkaException as exception:
+        return bool(exception.args[0].str() != f'No such configuration property: "{name}"')
+    except (AttributeError, TypeError, ValueError):
+        # A function.
+        return False
+    return True
+
+
+def _is_text(value: str) -> bool:
+    """Return whether the client library, which dies of what it cannot encode, can take this."""
+    try:
+        return b"\0" not in str(value).encode()
+    except UnicodeEncodeError:
+        return False

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import threading
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
@@ -14,6 +15,7 @@ from engine.limits import KAFKA_GATHER_MS, RECORD_BYTES_MAX
 from engine.log.errors import RecordTooLargeError
 from engine.log.kafka.failures import from_exception, from_kafka
 from engine.log.kafka.properties import CLIENT_LOGGER, Property
+from engine.log.kafka.trouble import Trouble
 from engine.log.place import check_record
 from engine.log.port import Record
 
@@ -22,7 +24,9 @@ _LOGGER = logging.getLogger("runline.kafka")
 _REPORT_SECONDS = 0.01
 """How late a failed send may be noticed while nobody waits for an append."""
 _IDLE_SECONDS = 0.5
-"""How often the producer's own news are looked at while nothing is on its way."""
+"""How often the producer's own news are looked at while nothing is on its way, and for brokers that were away."""
+_ASK_SECONDS = 0.2
+"""How long reports may wait for a sign of life of brokers that were away."""
 
 Failed = Callable[[LogError], None]
 
@@ -37,11 +41,15 @@ class Sender:
 
     Args:
         properties: The producers'.
-        noticed: Called in the client's thread with every error that concerns no single record.
+        trouble: Hears of every error that concerns no single record, and, while there is some, of answers.
+        topic: The topic on Kafka that brokers are asked about then.
     """
 
-    def __init__(self, properties: Mapping[str, Property], noticed: Callable[[KafkaError], None]) -> None:
-        self._properties = {**properties, "error_cb": noticed}
+    def __init__(self, properties: Mapping[str, Property], trouble: Trouble, topic: str) -> None:
+        self._properties = {**properties, "error_cb": trouble.notice}
+        self._trouble = trouble
+        self._topic = topic
+        self._asked = 0.0
         self._loop = asyncio.get_running_loop()
         self._appends = self._make(reported=True)
         self._sends = self._make(reported=False)
@@ -173,6 +181,18 @@ class Sender:
                 self._wake.clear()
             for producer in (*self._living(), *self._retired):
                 producer.poll(0)
+            if self._trouble.questioned and time.monotonic() > self._asked + _IDLE_SECONDS:
+                self._ask()
+
+    def _ask(self) -> None:
+        """Ask the brokers for a sign of life: other clients may have nothing to do by which they would see one."""
+        self._asked = time.monotonic()
+        try:
+            self._appends.list_topics(self._topic, timeout=_ASK_SECONDS)
+        except KafkaException:
+            self._trouble.unanswered()
+        else:
+            self._trouble.answered(self._asked)
 
     def _appended(self, future: asyncio.Future[int], error: KafkaError | None, message: Message) -> None:
         self._tell(self._settle, future, error, message.offset(), message.topic())

@@ -24,7 +24,7 @@ from engine.limits import (
 )
 from engine.log.errors import PlaceUnknownError, TopicsError
 from engine.log.kafka.admin import Admin, make_admin
-from engine.log.kafka.failures import from_exception, from_kafka
+from engine.log.kafka.failures import from_kafka
 from engine.log.kafka.location import KafkaLocation
 from engine.log.kafka.published import published_partitions
 from engine.log.place import PARTITIONED, check_partitions
@@ -58,6 +58,7 @@ _DAYS: Final = _Rule(
     "what is not decided yet must not be deleted",
 )
 _KEPT: Final = _Rule(str(_FOR_EVER), None, "the history is the truth: nothing of it may be deleted")
+_WHOLE: Final = _Rule(str(_FOR_EVER), None, "what is not decided yet must not be deleted, however much it is")
 _RULES: Final[dict[str, dict[str, _Rule]]] = {
     WORKFLOWS: {
         "cleanup.policy": _Rule("compact", None, "every published version is kept"),
@@ -67,6 +68,7 @@ _RULES: Final[dict[str, dict[str, _Rule]]] = {
     COMMANDS: {
         "cleanup.policy": _Rule("delete", None, "two commands about one run are both needed"),
         "retention.ms": _DAYS,
+        "retention.bytes": _WHOLE,
         "max.message.bytes": _SIZE,
         "message.timestamp.type": _APPENDED,
     },
@@ -80,6 +82,7 @@ _RULES: Final[dict[str, dict[str, _Rule]]] = {
     REJECTIONS: {
         "cleanup.policy": _Rule("delete", None, "two refusals of one run are both needed"),
         "retention.ms": _DAYS,
+        "retention.bytes": _WHOLE,
         "max.message.bytes": _SIZE,
         "message.timestamp.type": _APPENDED,
     },
@@ -122,7 +125,7 @@ class Plan(NamedTuple):
     Attributes:
         steps: In order; empty when nothing is to be done.
         partitions: Of `commands` and of `events`, when all is done.
-        notes: What differs and is left as it is.
+        notes: What differs from what was asked for, and is left as it is.
     """
 
     steps: tuple[Step, ...]
@@ -150,7 +153,8 @@ def plan_topics(
         location: The brokers and the prefix.
         properties: The user's, for all clients.
         partitions: Of `commands` and of `events`; by default what is there, or 12.
-        replicas: Of topics to create; by default 3, or as many as there are brokers.
+        replicas: Of topics to create; by default 3, or as many as there are brokers. Topics that are there are
+            compared with it only when it is given.
 
     Raises:
         LogUnreachableError: No broker answers.
@@ -196,7 +200,7 @@ def apply_topics(
             for future in done:
                 future.result()
         except KafkaException as exception:
-            raise from_exception(exception, f"{step.action} the topic {step.topic}") from exception
+            raise admin.failure(exception, f"{step.action} the topic {step.topic}") from exception
     _await_topics(admin, location, plan.partitions)
     return plan
 
@@ -240,7 +244,7 @@ def _look(admin: Admin, location: KafkaLocation) -> tuple[dict[str, _Found], int
 
 def _look_once(admin: Admin, location: KafkaLocation) -> tuple[dict[str, _Found], int]:
     try:
-        metadata = admin.list_topics(timeout=KAFKA_ANSWER_SECONDS_MAX)
+        metadata = admin.look(None, KAFKA_ANSWER_SECONDS_MAX)
         there = [topic for topic in _ALL if location.topic(topic) in metadata.topics]
         for topic in there:
             if (error := metadata.topics[location.topic(topic)].error) is not None:
@@ -294,7 +298,13 @@ def _compare(
             steps.append(Step("refuse", name, text))
         steps += _changes(name, is_there, _RULES[topic])
         if replicas is not None and is_there.replicas != replicas:
-            notes.append(f"{name} has {is_there.replicas} replicas, not {replicas}; Kafka's own tools move replicas")
+            notes.append(
+                f"{name} has {is_there.replicas} replicas, not {replicas}, which `runline topics apply` cannot mend: "
+                "Kafka's own tools move replicas"
+            )
+        elif replicas is not None and replicas >= KAFKA_REPLICAS:
+            least = _Rule(str(replicas - 1), replicas - 1, "what is acknowledged must outlive a broker")
+            steps += _changes(name, is_there, {"min.insync.replicas": least})
     if partitions is not None and partitions != count:
         text = f"expected {count} partitions, as when workflows were published, but {partitions} are asked for"
         steps.append(Step("refuse", location.topic(EVENTS), text))
