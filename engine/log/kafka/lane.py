@@ -24,6 +24,8 @@ _LOGGER = logging.getLogger("runline.kafka")
 
 _ORDER_SECONDS = 0.02
 """How long an order may wait: the consumer is the thread's alone, and the thread is inside `poll`."""
+_HANDED_MAX = 4
+"""Batches on their way to the event loop, beyond which nothing more is read."""
 _METADATA_SECONDS = 1.0
 """How long to ask where a topic is; the client asks by itself too, but only once a second."""
 
@@ -46,6 +48,9 @@ class Lane:
         self._readers: dict[_Place, KafkaReader] = {}
         self._obstacles: dict[_Place, Obstacle] = {}
         self._located: set[str] = set()
+        # Each is counted by one thread alone.
+        self._handed = self._taken = 0
+        self._room = threading.Event()
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="runline kafka lane", daemon=True)
         self._thread.start()
@@ -78,6 +83,12 @@ class Lane:
         """Wait for the thread to end. Blocks."""
         self._thread.join()
 
+    def _offer(self, batches: dict[KafkaReader, list[LogRecord]]) -> None:
+        self._taken += 1
+        self._room.set()
+        for reader, records in batches.items():
+            reader.offer(records, sum(len(record.value) for record in records))
+
     # In the lane's thread.
 
     def _run(self) -> None:
@@ -95,6 +106,11 @@ class Lane:
     def _turn(self) -> None:
         while self._orders:
             self._orders.popleft()()
+        if self._handed - self._taken >= _HANDED_MAX:
+            # The event loop has other things to do: what it does not take stays with the client, which has bounds.
+            self._room.wait(_ORDER_SECONDS)
+            self._room.clear()
+            return
         first = self._consumer.poll(_ORDER_SECONDS)
         if first is not None:
             self._hand_over([first, *self._consumer.consume(KAFKA_TAKE_RECORDS, 0)])
@@ -128,7 +144,8 @@ class Lane:
         if batches:
             for reader, records in batches.items():
                 reader.offset = max(reader.offset, records[-1].offset + 1)
-            self._tell(_offer, batches)
+            self._handed += 1
+            self._tell(self._offer, batches)
 
     def _assign(self, reader: KafkaReader) -> None:
         place = (reader.topic, reader.partition)
@@ -231,8 +248,3 @@ class Lane:
         # The loop may be gone while the thread still works; then nobody is left to be told.
         with suppress(RuntimeError):
             self._loop.call_soon_threadsafe(*call)  # type: ignore[arg-type]  # a function and its arguments
-
-
-def _offer(batches: dict[KafkaReader, list[LogRecord]]) -> None:
-    for reader, records in batches.items():
-        reader.offer(records, sum(len(record.value) for record in records))
