@@ -1,7 +1,7 @@
 """What an accepted commit changed, one run or trace at a time: what progress services see and histories consist of."""
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from engine.context.values import WireObject
 from engine.core.events import Error, Event
@@ -9,6 +9,11 @@ from engine.core.evolve import evolve
 from engine.core.state import OpenTrace, RunState, TraceStatus
 from engine.core.view import Accepted
 from engine.run import Run, Trace, run_of, trace_of
+
+RUN_TYPES: Final = ("run.created", "run.started", "run.succeeded", "run.failed", "run.cancelled")
+"""The types of events that change a run."""
+TRACE_TYPES: Final = ("trace.started", "trace.succeeded", "trace.failed", "trace.cancelled")
+"""The types of events that change a trace."""
 
 
 class Change(NamedTuple):

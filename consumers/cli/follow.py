@@ -20,12 +20,13 @@ from consumers.host.loading import load_services
 from consumers.host.opening import open_progress, read_group, reset_group
 from consumers.host.start import Start
 from consumers.host.wanted import STATUS_OF, Wanted
+from engine.change import RUN_TYPES, TRACE_TYPES
 from engine.cli.exit_codes import RUN_FAILED, SUCCESS
 from engine.cli.failures import ArgumentsError
 from engine.cli.interruption import Interruptible, StoppedError
 from engine.cli.logs import configure_logs
 from engine.cli.moments import parse_moment
-from engine.cli.output import Output
+from engine.cli.output import Output, printing_aside
 from engine.cli.reading import open_reading
 from engine.limits import FOLLOW_ATTEMPTS, FOLLOW_CONCURRENT, FOLLOW_DEATHS, FOLLOW_LINE_SECONDS
 from engine.log.errors import LogUnreachableError
@@ -37,6 +38,7 @@ _LOGGER = logging.getLogger("runline.follow")
 _RETRY_SECONDS: Final = 1.0
 """Pause between two attempts to reach the brokers; each attempt is patient itself."""
 _STATUSES: Final = sorted({status.value for status in STATUS_OF.values()})
+_EVENT_TYPES: Final = (*RUN_TYPES, *TRACE_TYPES)
 
 
 @Parameter(name="*")
@@ -133,9 +135,10 @@ def follow(*, options: FollowOptions = FOLLOW_OPTIONS) -> int:
     configure_logs(verbose=options.verbose, service=True)
     start = parse_start(options.start or ["now"], datetime.now(UTC))
     wanted = _wanted(options)
-    services = load_services(options.service)
     try:
-        return Interruptible().run(_follow(options, settings, services, start, wanted))
+        with printing_aside(as_json=options.json):
+            services = load_services(options.service)
+            return Interruptible().run(_follow(options, settings, services, start, wanted))
     except StoppedError as stopped:
         name = signal.Signals(stopped.signal).name
         _LOGGER.info("Stopped by %s; how far the services have come is recorded", name)
@@ -151,6 +154,10 @@ async def _follow(
     while True:
         try:
             async with open_reading(settings) as log:
+                if beyond := [number for number in start.offsets if number >= log.partitions]:
+                    raise ArgumentsError(
+                        f"Expected partitions from 0 to {log.partitions - 1} in --from, but found {beyond[0]}."
+                    )
                 if reset:
                     await reset_group(log, options.group, directory, tuple(services))
                     reset = False
@@ -237,7 +244,7 @@ def parse_start(texts: Sequence[str], now: datetime) -> Start:
     offsets: dict[int, int] = {}
     for text in texts:
         partition, colon, offset = text.partition(":")
-        if colon and partition.isdecimal() and offset.isdecimal():
+        if colon and all(number.isascii() and number.isdecimal() for number in (partition, offset)):
             offsets[int(partition)] = int(offset)
     if len(offsets) == len(texts):
         return Start.from_offsets(offsets)
@@ -259,4 +266,7 @@ def _wanted(options: FollowOptions) -> Wanted:
     if strange := [status for status in statuses if status not in _STATUSES]:
         known = ", ".join(_STATUSES).lower()
         raise ArgumentsError(f"Expected one of {known} as --status, but found {strange[0][:80]!r}.")
+    if unknown := [event for event in options.type or () if event not in _EVENT_TYPES]:
+        known = ", ".join(_EVENT_TYPES)
+        raise ArgumentsError(f"Expected one of {known} as --type, any number of times, but found {unknown[0][:80]!r}.")
     return Wanted(frozenset(options.workflow or ()), frozenset(statuses), frozenset(options.type or ()))

@@ -18,6 +18,7 @@ from consumers.webhook.endpoint import endpoint_of
 from consumers.webhook.message import body_of
 from consumers.webhook.patience import Patience
 from consumers.webhook.signature import Signer
+from engine.change import RUN_TYPES, TRACE_TYPES
 from engine.errors import ArgumentError, RunlineError
 from engine.limits import (
     WEBHOOK_ANSWER_BYTES_MAX,
@@ -30,10 +31,6 @@ from engine.limits import (
 )
 from engine.ports import Clock, SystemClock
 from engine.run import Run, Trace
-
-RUN_TYPES: Final = ("run.created", "run.started", "run.succeeded", "run.failed", "run.cancelled")
-TRACE_TYPES: Final = ("trace.started", "trace.succeeded", "trace.failed", "trace.cancelled")
-"""The types of events that change a run, and those that change a trace."""
 
 _LOGGER = logging.getLogger("runline.follow")
 
@@ -184,6 +181,10 @@ class Webhook:
         except TimeoutError as error:
             bounds = f"{self._timeout.connect:g} s to connect, {self._timeout.total:g} s in all"
             raise WebhookError(f"{self._url.host} did not answer in time ({bounds}).", away=True) from error
+        except aiohttp.ClientResponseError as error:
+            # Its own text shows the whole URL, of which the query may be secret.
+            said = error.message.partition("\n")[0].rstrip(": ")
+            raise WebhookError(f"{self._url.host} gave no answer in HTTP: {said[:100]}.", away=True) from None
         except aiohttp.ClientError as error:
             # What is not connected to because of its address will not be later either.
             refused = isinstance(error, aiohttp.ClientConnectorError) and error.os_error.errno == errno.EACCES

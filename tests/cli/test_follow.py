@@ -128,6 +128,8 @@ def test_parked_changes_are_listed_shown_and_delivered_again_by_a_running_host(
         (["follow", "--service", "services.py:Tells", "--from", "soon"], 2, "PARTITION:OFFSET"),
         (["follow", "--service", "services.py:Tells", "--from", "now", "--from", "0:1"], 2, "Expected --from once"),
         (["follow", "--service", "services.py:Tells", "--status", "good"], 2, "Expected one of cancelled"),
+        (["follow", "--service", "services.py:Tells", "--type", "run.success"], 2, "Expected one of run.created, "),
+        (["follow", "--service", "services.py:Tells", "--from", "1:0"], 2, "Expected partitions from 0 to 0 in --from"),
         (["follow", "--lag", "--group", "nobody"], 3, "expected the progress of a group"),
         (["follow", "--service", "services.py:Tells", "--data", "nowhere"], 3, "there is none"),
         (["parked", "list", "--group", "nobody"], 3, "expected the progress of a group"),

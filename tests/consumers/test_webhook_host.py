@@ -7,8 +7,7 @@ from pathlib import Path
 
 import standardwebhooks
 
-from consumers.webhook import Webhook
-from consumers.webhook.service import RUN_TYPES
+from consumers.webhook import RUN_TYPES, Webhook
 from tests.consumers.receiving import Receiver, receiving, status
 from tests.consumers.test_host import hosting, play, told
 from tests.consumers.test_webhook import HERE, close_at_once, close_in_the_head, secret
