@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 
 from engine.errors import RunlineError
+from engine.log.embedded.opening import STORE
 
 
 def working_directory(what: str, name: str) -> Path:
@@ -30,3 +31,14 @@ def working_directory(what: str, name: str) -> Path:
     if owner != os.getuid() or directory.is_symlink():
         raise RunlineError(f"expected {directory} to be a directory of this user's.", hint="Name another with --work.")
     return directory
+
+
+def log_origin(data: Path | str) -> str:
+    """Return where a log is read from, which tells a copy of it from the original, and from what was restored there."""
+    if isinstance(data, str):
+        return data
+    try:
+        found = (data / STORE).stat()
+    except OSError:
+        return str(data.resolve())
+    return f"{data.resolve()} {found.st_dev}:{found.st_ino}"

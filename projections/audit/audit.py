@@ -119,7 +119,7 @@ async def still_there(log: Log, walk: Walk, progress: Progress) -> bool:
     return True
 
 
-async def audit_log(log: Log, work: Path, progress: Progress | None = None) -> Audit:
+async def audit_log(log: Log, work: Path, progress: Progress | None = None, origin: str = "") -> Audit:
     """Audit a log as it is now.
 
     Goes on where an interrupted audit of the same log stopped, and reads what that one would have read.
@@ -128,6 +128,7 @@ async def audit_log(log: Log, work: Path, progress: Progress | None = None) -> A
         log: The log.
         work: A directory of the audit's own; made where there is none, and removed at the end.
         progress: Who is told how far it is.
+        origin: Where the log is read from: what was found in one copy of a log says nothing about another.
 
     Raises:
         LogError: The log cannot be read now; call it again to go on.
@@ -136,7 +137,7 @@ async def audit_log(log: Log, work: Path, progress: Progress | None = None) -> A
     identity = await log_identity(log)
     while True:
         with opened(work) as working:
-            audit = _LogAudit(log, identity, working, progress or Progress())
+            audit = _LogAudit(log, identity, origin, working, progress or Progress())
             done = await audit.run()
         cleared(work)
         if done is not None:
@@ -144,9 +145,10 @@ async def audit_log(log: Log, work: Path, progress: Progress | None = None) -> A
 
 
 class _LogAudit:
-    def __init__(self, log: Log, identity: str, working: Working, progress: Progress) -> None:
+    def __init__(self, log: Log, identity: str, origin: str, working: Working, progress: Progress) -> None:
         self._log = log
         self._identity = identity
+        self._name = f"{identity} {origin}"
         self._working = working
         self._progress = progress
         self._graphs: Mapping[str, Graph] = {}
@@ -155,12 +157,12 @@ class _LogAudit:
 
     async def run(self) -> Audit | None:
         """Return what was found, or None when what was written down is not this log's."""
-        if self._working.is_stale(self._identity):
+        if self._working.is_stale(self._name):
             return None
         plan = self._working.plan()
         if plan is None:
             plan = await self._bounds()
-            self._working.begin(self._identity, plan)
+            self._working.begin(self._name, plan)
         self._ends = plan
         self._progress.total(sum(bounds.end - bounds.start for bounds in plan.values()))
         found: list[PartitionAudit] = []

@@ -18,7 +18,7 @@ from engine.cli.long_work import long_work
 from engine.cli.options import READING_OPTIONS, ReadingOptions
 from engine.cli.output import Output
 from engine.cli.reading import open_reading
-from engine.cli.working_directory import working_directory
+from engine.cli.working_directory import log_origin, working_directory
 from engine.errors import RunlineError
 from projections.audit.audit import Progress, audit_log, log_identity
 from projections.audit.bundle import read_bundle
@@ -96,11 +96,12 @@ def export(
 
     async def write() -> int:
         async with open_reading(settings) as log:
-            directory = work or working_directory("export", f"{run_id} {await log_identity(log)}")
+            origin = log_origin(settings.data)
+            directory = work or working_directory("export", f"{run_id} {await log_identity(log)} {origin}")
             with _shown(output, "exporting", resume) as progress:
-                bundle = await export_run(log, run_id, directory, progress)
+                bundle = await export_run(log, run_id, directory, progress, origin)
         data = orjson.dumps(bundle.json(), option=orjson.OPT_INDENT_2)
-        _write(target, data)
+        _write(target, "--output", data)
         output.document({"bundle": str(target), "bytes": len(data), "root": bundle.root.hex()})
         output.line(f"{target}: {len(bundle.records)} records, root {bundle.root.hex()}")
         return SUCCESS
@@ -123,15 +124,16 @@ def _audit_log(
 
     async def verify() -> int:
         async with open_reading(settings) as log:
-            directory = named["work"] or working_directory("audit", await log_identity(log))
+            origin = log_origin(settings.data)
+            directory = named["work"] or working_directory("audit", f"{await log_identity(log)} {origin}")
             with _shown(output, "auditing", resume) as progress:
-                found = await audit_log(log, directory, progress)
+                found = await audit_log(log, directory, progress, origin)
             comparison = None if known is None else await compare(known, found, log)
         violations = violations_of(found, comparison)
-        if roots is not None:
-            _write(roots, orjson.dumps(Roots.of(found).json(), option=orjson.OPT_INDENT_2))
         output.document({"log": str(settings.data), **audit_json(found, comparison, violations)})
         print_audit(output, found, comparison, violations)
+        if roots is not None:
+            _write(roots, "--roots", orjson.dumps(Roots.of(found).json(), option=orjson.OPT_INDENT_2))
         return _VIOLATED if violations.count else SUCCESS
 
     return interruptible.run(verify())
@@ -161,20 +163,41 @@ def _shown(output: Output, title: str, resume: str) -> Iterator[Progress]:
 
 
 def _require_new(path: Path | None, option: str) -> None:
-    if path is not None and path.exists():
-        raise ArgumentsError(
-            f"Expected a new file for {option}, but {path} is there.",
-            hint="Name another: what was written down once is not overwritten.",
-        )
+    """Refuse what cannot become a new file, before hours are spent on what is to stand in it."""
+    if path is None:
+        return
+    if path.exists() or path.is_symlink():
+        raise _there(path, option)
+    if not path.parent.is_dir():
+        raise ArgumentsError(f"Expected a new file for {option}, but there is no directory {path.parent}.")
 
 
-def _write(path: Path, data: bytes) -> None:
+def _there(path: Path, option: str) -> ArgumentsError:
+    return ArgumentsError(
+        f"Expected a new file for {option}, but {path} is there.",
+        hint="Name another: what was written down once is not overwritten.",
+    )
+
+
+def _write(path: Path, option: str, data: bytes) -> None:
     """Write a new file, whole or not at all."""
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         draft.write_bytes(data + b"\n")
-        draft.replace(path)
+        # Unlike a file that takes another's place, a link to it is not made where there is one meanwhile.
+        try:
+            path.hardlink_to(draft)
+        except FileExistsError:
+            raise
+        except OSError:
+            # A disk that knows no links.
+            with path.open("xb") as file:
+                file.write(data + b"\n")
+    except FileExistsError as error:
+        raise _there(path, option) from error
     except OSError as error:
+        hint = f"Name another for {option}."
+        raise RunlineError(f"{path} cannot be written: {error.strerror}.", hint=hint) from error
+    finally:
         with suppress(OSError):
             draft.unlink(missing_ok=True)
-        raise RunlineError(f"{path} cannot be written: {error.strerror}.") from error

@@ -24,7 +24,7 @@ from projections.audit.working import Working, cleared, opened
 _HINT = "`runline audit` says what is wrong with the log."
 
 
-async def export_run(log: Log, run: str, work: Path, progress: Progress | None = None) -> Bundle:
+async def export_run(log: Log, run: str, work: Path, progress: Progress | None = None, origin: str = "") -> Bundle:
     """Return the bundle of a run as it is now.
 
     Goes on where an interrupted export of the same run stopped.
@@ -34,6 +34,7 @@ async def export_run(log: Log, run: str, work: Path, progress: Progress | None =
         run: The run's id.
         work: A directory of the export's own; made where there is none, and removed at the end.
         progress: Who is told how far it is.
+        origin: Where the log is read from: what was found in one copy of a log says nothing about another.
 
     Raises:
         RunNotFoundError: The log has no such run.
@@ -43,8 +44,13 @@ async def export_run(log: Log, run: str, work: Path, progress: Progress | None =
     """
     identity = await log_identity(log)
     while True:
-        with opened(work) as working:
-            bundle = await _Export(log, identity, run, progress or Progress()).run(working)
+        try:
+            with opened(work) as working:
+                bundle = await _Export(log, identity, origin, run, progress or Progress()).run(working)
+        except (RunNotFoundError, BundleError):
+            # That is an answer, and the next one is to be found anew.
+            cleared(work)
+            raise
         cleared(work)
         if bundle is not None:
             return bundle
@@ -59,8 +65,9 @@ class _Kept:
 
 
 class _Export:
-    def __init__(self, log: Log, identity: str, run: str, progress: Progress) -> None:
+    def __init__(self, log: Log, identity: str, origin: str, run: str, progress: Progress) -> None:
         self._log = log
+        self._origin = origin
         self._run = run
         self._progress = progress
         self._place = Place(identity, EVENTS, home(run, log.partitions), log.partitions)
@@ -70,7 +77,7 @@ class _Export:
     async def run(self, working: Working) -> Bundle | None:
         """Return the bundle, or None when what was written down is not this log's."""
         number = self._place.partition
-        name = f"export of {self._run} from {self._place.identity}"
+        name = f"export of {self._run} from {self._place.identity} {self._origin}"
         if working.is_stale(name):
             return None
         plan = working.plan()

@@ -19,7 +19,7 @@ from engine.cli.moments import parse_moment
 from engine.cli.options import CheckingOptions, ViewsOptions
 from engine.cli.output import Output
 from engine.cli.reading import open_reading
-from engine.cli.working_directory import working_directory
+from engine.cli.working_directory import log_origin, working_directory
 from engine.errors import RunNotFoundError
 from projections.audit.audit import log_identity
 from projections.replay import Created, Replay, ReplayReport
@@ -85,7 +85,8 @@ async def _report(
     registry = options.registry()
     words = _words(run_id, created, work)
     async with open_reading(settings) as log:
-        name = f"{await log_identity(log)} {settings.views.absolute()} {settings.app}{words}"
+        origin = log_origin(settings.data)
+        name = f"{await log_identity(log)} {origin} {settings.views.absolute()} {settings.app}{words}"
         directory = work or working_directory("replay", name)
         stage = _stage(output, f"runline replay{words}{options.repeated()}")
         replay = Replay(log, settings.views, directory, registry=registry, stage=stage)

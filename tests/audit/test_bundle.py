@@ -93,6 +93,9 @@ async def test_a_run_that_is_not_there_has_no_bundle(whole_log: SimulatedLog, tm
     log.truncate_before(EVENTS, 1, 3)
     with pytest.raises(BundleError, match="without holes"):
         await export_run(log, run, tmp_path / "work")
+    # An answer is no interruption: the same question is answered anew, here of a log that is whole.
+    assert not (tmp_path / "work").exists()
+    assert (await export_run(whole_log, run, tmp_path / "work")).run == run
 
 
 async def test_an_export_that_is_interrupted_again_and_again_gives_the_same_bundle(

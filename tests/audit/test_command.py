@@ -11,9 +11,12 @@ import pytest
 
 from engine.cli.app import invoke
 from engine.cli.long_work import LongWork
+from engine.cli.working_directory import log_origin
 from engine.log.embedded import EmbeddedLog
 from engine.log.place import places
 from engine.log.port import EVENTS, LogRecord, Record
+from projections.audit.audit import Audit
+from projections.audit.roots import Roots
 from tests.simulation.log import SimulatedLog
 
 
@@ -128,6 +131,35 @@ def test_what_was_written_down_is_not_overwritten(runline: Runline, data: str, t
     assert (tmp_path / "roots.json").read_text(encoding="utf-8") == "mine"
 
 
+def test_a_file_that_came_meanwhile_is_not_overwritten_either(
+    runline: Runline, data: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def meanwhile(found: Audit) -> Roots:
+        (tmp_path / "roots.json").write_text("mine", encoding="utf-8")
+        return made(found)
+
+    made = Roots.of
+    monkeypatch.setattr(Roots, "of", meanwhile)
+    refused = runline("audit", "--roots", "roots.json")
+    assert refused.code == 2
+    assert "is there" in refused.err
+    # What was found is not lost with the file that it was to be written to.
+    assert "no violations" in refused.out
+    assert (tmp_path / "roots.json").read_text(encoding="utf-8") == "mine"
+    assert not list(tmp_path.glob(".roots*"))
+    assert data
+
+
+def test_a_copy_of_a_log_has_directories_for_interrupted_work_of_its_own(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name / "store").mkdir(parents=True)
+    (tmp_path / "link").symlink_to("one")
+    one, two = (log_origin(tmp_path / name) for name in ("one", "two"))
+    assert one != two
+    assert log_origin(tmp_path / "link") == one
+    assert log_origin("kafka://127.0.0.1:9092/orders") == "kafka://127.0.0.1:9092/orders"
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
@@ -138,6 +170,7 @@ def test_what_was_written_down_is_not_overwritten(runline: Runline, data: str, t
         (("export", "x"), 2, "error[run_id_invalid]"),
         (("export", "01a20641-0000-7000-8000-000000000000"), 3, "error[run_not_found]"),
         (("audit", "--work", "data/lock"), 3, "cannot be used"),
+        (("audit", "--roots", "nowhere/r.json"), 2, "there is no directory nowhere"),
     ],
 )
 @pytest.mark.usefixtures("data")

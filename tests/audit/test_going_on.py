@@ -111,6 +111,20 @@ async def test_another_log_is_audited_from_its_start(whole_log: SimulatedLog, tm
     assert not (tmp_path / "work").exists()
 
 
+async def test_another_copy_of_a_log_is_audited_from_its_start(whole_log: SimulatedLog, tmp_path: Path) -> None:
+    damaged = copy_of(whole_log)
+    records, index = find(damaged, kind("commit"))
+    records[index] = headed(records[index], ce_time="never")
+    interrupted = breaking(copy_of(whole_log))
+    interrupted.reads_left = 60
+    with pytest.raises(LogError):
+        await audit_log(interrupted, tmp_path / "work", origin="here")
+    # A copy has the same topics and the same last records; what was found in one says nothing about the other.
+    found = await audit_log(damaged, tmp_path / "work", origin="there")
+    assert essence(found) == essence(await audited(damaged, tmp_path))
+    assert violations(found)
+
+
 async def test_a_log_that_was_changed_under_an_interrupted_audit_is_audited_from_its_start(
     whole_log: SimulatedLog, tmp_path: Path
 ) -> None:
