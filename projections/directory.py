@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager, suppress
+from itertools import product
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
@@ -174,15 +175,29 @@ class ViewsDirectory:
             lock.release()
 
     def add(self) -> Entry:
-        """Begin another store of this set; the one that is being made already is given up, if nobody makes it."""
+        """Begin another store of this set; the one that is being made already is given up, if nobody makes it.
+
+        Raises:
+            ViewsNewerError: A newer version of a projection has made one, of which this one would take the place.
+        """
         with self.changing():
             listing = self.listing()
+            self._refuse_newer(listing)
             number = max(map(_number, listing.stores), default=0) + 1
             name = f"{_STORE}{number}-{secrets.token_hex(4)}"
             entry = Entry(store=name, projections=dict(self._versions), complete=False)
             kept = tuple(each for each in listing.stores if each.complete or each.projections != self._versions)
             self._replace(Listing(stores=(*kept, entry)))
         return entry
+
+    def _refuse_newer(self, listing: Listing) -> None:
+        for entry, (name, version) in product(listing.stores, self._versions.items()):
+            if entry.complete and (found := entry.projections.get(name, version)) > version:
+                raise ViewsNewerError(
+                    f"expected views with version {version} of {name!r} in {self.path}, or older ones, but found "
+                    f"version {found}: a newer version of Runline, or of your program, made them.",
+                    hint="Use that version, or another directory: --views DIR.",
+                )
 
     def finish(self, entry: Entry) -> Entry:
         """Let a store take the place of all others that have no projection besides its own and that nobody folds."""

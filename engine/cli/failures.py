@@ -1,6 +1,7 @@
 """What a command prints when it goes wrong, and its exit code."""
 
 import traceback
+from contextlib import suppress
 
 from cyclopts import CycloptsError, UnknownCommandError
 from rich.text import Text
@@ -8,7 +9,7 @@ from rich.text import Text
 from engine.application import ApplicationNameError
 from engine.cli.exit_codes import OPERATING, SIGNALLED, USAGE
 from engine.cli.interruption import StoppedError
-from engine.cli.output import console, print_json
+from engine.cli.output import OutputError, console, print_json
 from engine.cli.text import lines
 from engine.errors import ContextError, DefinitionError, RegistryError, RunIdInvalidError, RunlineError
 
@@ -42,6 +43,8 @@ def report(error: BaseException, *, as_json: bool, verbose: bool) -> int:
         as_json: Whether the answer is a JSON document on stdout.
         verbose: Whether tracebacks are shown.
     """
+    # Where a document could not be printed, another one cannot be either.
+    as_json = as_json and not isinstance(error, OutputError)
     if verbose and not isinstance(error, StoppedError):
         _errors("".join(traceback.format_exception(error)))
     match error:
@@ -64,8 +67,9 @@ def report(error: BaseException, *, as_json: bool, verbose: bool) -> int:
 
 def _print(code: str, message: str, hint: str, *, as_json: bool) -> None:
     if as_json:
-        print_json({"error": {"code": code, "message": message, "hint": hint}})
-        return
+        with suppress(OutputError):
+            print_json({"error": {"code": code, "message": message, "hint": hint}})
+            return
     _errors(f"error[{code}]: {message}", "bold red")
     if hint:
         _errors(f"hint: {hint}", "red")

@@ -11,6 +11,7 @@ from typing import Final, NoReturn
 
 from engine.cli.exit_codes import SIGNALLED
 from engine.errors import RunlineError
+from engine.limits import DRAIN_SECONDS
 
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 _SHOW_CURSOR: Final = b"\x1b[?25h"
@@ -110,11 +111,13 @@ class Interruptible:
 
 
 def _close(loop: asyncio.AbstractEventLoop) -> None:
-    """Close a loop without waiting for its threads: one of them may hang for ever."""
+    """Close a loop without waiting for its threads, nor beyond a bound for its tasks: any of them may hang for ever."""
     tasks = asyncio.all_tasks(loop)
     for task in tasks:
         task.cancel()
     if tasks:
-        loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+        # What user code has made may take no notice of being cancelled.
+        ended = asyncio.gather(*tasks, return_exceptions=True)
+        loop.run_until_complete(asyncio.wait([ended], timeout=DRAIN_SECONDS))
     loop.run_until_complete(loop.shutdown_asyncgens())
     loop.close()

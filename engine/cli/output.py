@@ -12,6 +12,7 @@ from rich.console import Console, RenderableType
 from rich.text import Text
 
 from engine.cli.text import lines, one_line
+from engine.errors import RunlineError
 
 _PIPE_COLUMNS = 120
 """Columns of tables when stdout is no terminal."""
@@ -72,6 +73,12 @@ def printing_aside(*, as_json: bool) -> Iterator[None]:
         yield
 
 
+class OutputError(RunlineError):
+    """What a command has to say cannot be printed."""
+
+    code = "output"
+
+
 class _LiteralConsole(Console):
     """A console that takes every text literally, and goes on without a reader."""
 
@@ -106,8 +113,13 @@ def print_json(data: object, stdout: TextIO | None = None) -> None:
     Args:
         data: What to print.
         stdout: The stream; the present one unless given.
+
+    Raises:
+        OutputError: It cannot be written there.
     """
     stdout = stdout or sys.stdout
+    if stdout is None:
+        raise OutputError("Expected stdout to print a document on, but it is closed.")
     text = orjson.dumps(data, option=orjson.OPT_INDENT_2, default=str).decode()
     # Characters that can drive a terminal stand in JSON strings only as escapes; these are the rest of them.
     safe = text if text.isascii() else "".join(_json_safe(character) for character in text)
@@ -116,6 +128,10 @@ def print_json(data: object, stdout: TextIO | None = None) -> None:
         stdout.flush()
     except BrokenPipeError:
         discard_stdout(stdout)
+    except OSError as error:
+        # What is left of it would be tried once more, and fail, when the process ends.
+        discard_stdout(stdout)
+        raise OutputError(f"Expected to print a document on stdout, but {error.strerror or error}.") from error
 
 
 def _json_safe(character: str) -> str:

@@ -1,5 +1,7 @@
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -92,3 +94,19 @@ def test_a_reader_that_has_seen_enough_is_no_error(words: list[str]) -> None:
     assert process.stderr.read() == ""
     assert process.wait() == 0
     process.stderr.close()
+
+
+@pytest.mark.parametrize(("arguments", "code"), [(("config", "--json"), 3), (("show", "x", "--json"), 2)])
+def test_a_document_that_cannot_be_printed_is_an_error_on_stderr(arguments: tuple[str, ...], code: int) -> None:
+    with Path("/dev/full").open("w", encoding="utf-8") as full:
+        ended = subprocess.run(
+            [sys.executable, "-m", "engine.cli", *arguments],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            check=False,
+        )
+    assert ended.returncode == code
+    assert "Traceback" not in ended.stderr
+    assert ended.stderr.startswith("error[")

@@ -140,6 +140,18 @@ async def test_a_store_that_somebody_still_folds_is_not_replaced_before_he_stops
     assert stores(quick) == ["store-2", "store-3"]
 
 
+async def test_an_older_version_does_not_take_the_place_of_a_newer_one(quick: Path) -> None:
+    log = SimulatedLog()
+    await make_runs(log, 5)
+    newer = await fold(log, quick, NEWER)
+    for anew in (False, True):
+        with pytest.raises(ViewsNewerError, match=r"expected views with version 1 of 'runs' .* but found version 2"):
+            async with Projector(log, quick, anew=anew):
+                pass
+    assert stores(quick) == ["store-1"]
+    assert await fold(log, quick, NEWER) == newer
+
+
 async def test_what_was_begun_by_a_version_in_between_is_removed(quick: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     log = SimulatedLog()
     await make_runs(log, 20)
