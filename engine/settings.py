@@ -71,8 +71,12 @@ def _location(value: object) -> Path | str:
 def _directory(value: object) -> object:
     if isinstance(value, str) and not value:
         raise ValueError("expected a directory, but found an empty text")
-    if isinstance(value, str | Path) and (problem := name_problem(Path(value))):
-        raise ValueError(problem)
+    if isinstance(value, str | Path):
+        scheme, mark, _ = str(value).partition("://")
+        if mark and "/" not in scheme:
+            raise ValueError(f"expected a directory, but found {str(value)!r:.80}")
+        if problem := name_problem(Path(value)):
+            raise ValueError(problem)
     return value
 
 

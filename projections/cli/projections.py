@@ -97,7 +97,10 @@ async def _keep_fresh(projector: Projector, output: Output) -> None:
         await projector.moved()
         return
     known = projector.trouble
-    _LOGGER.info("The views are fresh, %d records%s", projector.progress[0], f"; {known}" if known else "")
+    if known:
+        _LOGGER.warning("The views are folded as far as they can be, %d records; %s", projector.progress[0], known)
+    else:
+        _LOGGER.info("The views are fresh, %d records", projector.progress[0])
     while projector.trouble == known:
         await projector.moved()
 

@@ -38,6 +38,12 @@ def test_views_are_in_the_directory_of_an_embedded_log_unless_said_otherwise(mon
     assert load_settings({"views": "here"}).settings.views == Path("here")
 
 
+@pytest.mark.parametrize("views", ["", "http://x", "kafka://x/y", "a\0b"])
+def test_views_are_in_a_directory_or_refused(views: str) -> None:
+    with pytest.raises(SettingsError, match="The setting views "):
+        load_settings({"views": views})
+
+
 def test_every_log_on_kafka_has_views_of_its_own_in_the_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
 
