@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Final
 
 from engine.limits import ROOTS_BYTES_MAX
-from engine.log.port import COMMANDS, REJECTIONS, Log
+from engine.log.place import places
+from engine.log.port import COMMANDS, EVENTS, REJECTIONS, Log
 from projections.audit.audit import Audit, PartitionAudit
 from projections.audit.errors import RootsError
 from projections.audit.fields import Fields, Refuse, read_json
@@ -97,7 +98,14 @@ class Roots:
         if (version := whole.raw("format")) != FORMAT or isinstance(version, bool):
             raise refuse(f"expected format {FORMAT}, but found {str(version)[:80]!r}.")
         identity = whole.text("identity")
-        return cls(identity, [_partition(identity, *each, refuse) for each in whole.list("partitions")])
+        partitions = [_partition(identity, *each, refuse) for each in whole.list("partitions")]
+        # Whoever leaves a partition out would have it compared with nothing.
+        there = [(each.place.topic, each.place.partition) for each in partitions]
+        wanted = places(max((each.place.partitions for each in partitions if each.place.topic == EVENTS), default=1))
+        if missing := [place for place in wanted if there.count(place) != 1]:
+            topic, number = missing[0]
+            raise refuse(f"expected the roots of every partition once, but not so those of {topic}/{number}.")
+        return cls(identity, partitions)
 
     def json(self) -> Mapping[str, object]:
         """Return them as they stand in a file."""

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -42,6 +43,23 @@ def stored(audit: Audit, directory: Path) -> Roots:
     file = directory / "roots.json"
     file.write_text(json.dumps(Roots.of(audit).json()), encoding="utf-8")
     return Roots.read(file)
+
+
+def test_roots_of_which_a_partition_was_left_out_or_doubled_are_none(roots: Roots, tmp_path: Path) -> None:
+    whole = roots.json()
+    partitions = cast("list[object]", whole["partitions"])
+    file = tmp_path / "roots.json"
+    file.write_text(json.dumps(whole), encoding="utf-8")
+    assert Roots.read(file).json() == whole
+    for changed in ([], partitions[1:], partitions[:-1], [*partitions, partitions[0]]):
+        file.write_text(json.dumps(whole | {"partitions": changed}), encoding="utf-8")
+        with pytest.raises(RootsError, match="expected the roots of every partition once, but not so those of "):
+            Roots.read(file)
+    for topic, number in ((each.place.topic, each.place.partition) for each in roots.partitions):
+        left = [each for each in roots.partitions if (each.place.topic, each.place.partition) != (topic, number)]
+        file.write_text(json.dumps(Roots(roots.identity, left).json()), encoding="utf-8")
+        with pytest.raises(RootsError, match=f"not so those of {topic}/{number}"):
+            Roots.read(file)
 
 
 async def test_a_log_that_has_grown_has_the_roots_it_had(whole_log: SimulatedLog, tmp_path: Path) -> None:
