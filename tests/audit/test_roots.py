@@ -52,7 +52,7 @@ def test_roots_of_which_a_partition_was_left_out_or_doubled_are_none(roots: Root
     file.write_text(json.dumps(whole), encoding="utf-8")
     assert Roots.read(file).json() == whole
     for changed in ([], partitions[1:], partitions[:-1], [*partitions, partitions[0]]):
-        file.write_text(json.dumps(whole | {"partitions": changed}), encoding="utf-8")
+        file.write_text(json.dumps({**whole, "partitions": changed}), encoding="utf-8")
         with pytest.raises(RootsError, match="expected the roots of every partition once, but not so those of "):
             Roots.read(file)
     for topic, number in ((each.place.topic, each.place.partition) for each in roots.partitions):
