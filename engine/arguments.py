@@ -1,5 +1,6 @@
 """Arguments of a program's calls, checked before anything is done with them."""
 
+import inspect
 from collections.abc import Mapping, Sequence
 from math import isnan
 from os import PathLike
@@ -66,15 +67,24 @@ def check_progress_services(services: object) -> None:
     """Refuse what are no progress services.
 
     Raises:
-        ArgumentError: It is no sequence, or one of them lacks a method, or is a class.
+        ArgumentError: It is no sequence, or one of them lacks a method, or has one that would not run, or is a class.
     """
     expected = "a sequence of objects with run_progress and trace_progress"
     if not isinstance(services, Sequence):
         raise _wrong(expected, services)
     for service in services:
-        methods = (getattr(service, name, None) for name in ("run_progress", "trace_progress"))
+        methods = [getattr(service, name, None) for name in ("run_progress", "trace_progress")]
         if isinstance(service, type) or not all(callable(method) for method in methods):
             raise _wrong(expected, service)
+        if any(is_generator(method) for method in methods):
+            raise _wrong(f"{expected} that run when they are called", service, "Leave out 'yield'.")
+
+
+def is_generator(function: object) -> bool:
+    """Return whether calling it makes a generator, and runs nothing."""
+    # An object is called by its class's method.
+    called = (function, type(function).__call__)
+    return any(inspect.isgeneratorfunction(each) or inspect.isasyncgenfunction(each) for each in called)
 
 
 def check_durability(durability: object) -> None:

@@ -95,7 +95,10 @@ def _ask(action: Action, event: str, service: str | None, options: GroupOptions,
     output: Output = options.output()
     if everything == bool(event):
         raise ArgumentsError("Expected the event id of a parked change, or --all.")
-    found = _find(_read(options), event, service, one=False)
+    parked = _read(options)
+    if everything and service is not None:
+        _check_service(parked, service)
+    found = _find(parked, event, service, one=False)
     settings = options.load().settings
 
     async def work() -> int:
@@ -122,6 +125,17 @@ def _read(options: GroupOptions) -> Sequence[Parked]:
 
     Interruptible().run(work())
     return found
+
+
+def _check_service(parked: Sequence[Parked], service: str) -> None:
+    names = sorted({each.service for each in parked})
+    if service not in names:
+        raise ParkedNotFoundError(
+            f"expected parked changes of a service {service[:120]!r}, but it has none.",
+            hint=f"Of this group, {', '.join(names)} {'have' if len(names) > 1 else 'has'} some."
+            if names
+            else "Nothing of this group is parked.",
+        )
 
 
 def _find(parked: Sequence[Parked], event: str, service: str | None, *, one: bool) -> list[Parked]:

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple, TypeVar
 
 from consumers.host.calls import Call
 from consumers.host.care import Care
-from consumers.host.delivery import Delivery, HostedService
+from consumers.host.delivery import Delivery, HostedService, text_of
 from consumers.host.persistence import persist
 from consumers.host.store import ProgressStore
 from engine import crash_points
@@ -88,14 +88,16 @@ class Attempts:
         Args:
             subject: The run or trace after the change.
             delivery: The change.
-            leaving: Whether the host lets go of the partition; then no call is repeated.
+            leaving: Whether the host lets go of the partition; then no call is made or repeated.
             care: Writes each call down before it is made; or None.
         """
         if care is not None and (deaths := care.fatal(self.call(delivery))):
             return Failed(f"the process ended {deaths} times in this call", deaths, given_up=False)
+        if leaving():
+            return Failed("the host lets go", 0, given_up=True)
         delay = self._retry.first_seconds
         for attempt in range(1, self._retry.attempts + 1):
-            error = await self._call(subject, replace(delivery, attempt=attempt), care)
+            error = await self._call(subject, replace(delivery, attempt=attempt), leaving, care)
             if error is None:
                 return None
             if leaving():
@@ -115,21 +117,29 @@ class Attempts:
         """Return what the call with a change is written down as."""
         return Call(self.service.name, (delivery.offset, delivery.index))
 
-    async def _call(self, subject: Run | Trace, delivery: Delivery, care: Care | None) -> str | None:
+    async def _call(
+        self, subject: Run | Trace, delivery: Delivery, leaving: Callable[[], bool], care: Care | None
+    ) -> str | None:
         async with self.service.slots:
             if care is None:
-                return await self._try(subject, delivery)
-            return await care.made(self.call(delivery), lambda: self._try(subject, delivery))
+                return await self._try(subject, delivery, leaving)
+            return await care.made(self.call(delivery), lambda: self._try(subject, delivery, leaving))
 
-    async def _try(self, subject: Run | Trace, delivery: Delivery) -> str | None:
+    async def _try(self, subject: Run | Trace, delivery: Delivery, leaving: Callable[[], bool]) -> str | None:
         crash_points.reached(_BEFORE)
         try:
-            await self.service.call(subject, delivery)
+            try:
+                await self.service.call(subject, delivery)
+            finally:
+                if _cancels_itself(leaving):
+                    await _take_back(leaving)
         except BaseException as error:  # whatever it is, it must end neither the loop nor the run's deliveries
             if _is_the_hosts(error):
                 raise
             _LOGGER.debug("Progress service %s failed", self.service.name, exc_info=True)
-            return f"{type(error).__name__}: {error}"[:FOLLOW_ERROR_CHARACTERS_MAX]
+            if isinstance(error, asyncio.CancelledError) and not error.args:
+                return "CancelledError: the call was cancelled, but not by the host"
+            return text_of(error)[:FOLLOW_ERROR_CHARACTERS_MAX]
         crash_points.reached(_AFTER)
         return None
 
@@ -138,10 +148,32 @@ class Attempts:
         return await persist(f"Progress service {self.service.name}", self._clock, lambda: work(argument))
 
 
-def _is_the_hosts(error: BaseException) -> bool:
-    """Return whether a call was ended from outside: it was cancelled, or its loop is gone."""
+def _cancels_itself(leaving: Callable[[], bool]) -> bool:
+    """Return whether this task is being cancelled although the host does not let go: then its call has done it."""
+    task = _current_task()
+    return task is not None and task.cancelling() > 0 and not leaving()
+
+
+async def _take_back(leaving: Callable[[], bool]) -> None:
+    """Take back what a call has done to its own task, which makes the calls after it, too."""
     try:
+        # The cancellation may still be on its way, and would end whatever waits next.
+        await asyncio.sleep(0)
+    finally:
         task = asyncio.current_task()
+        # The host may have begun to let go meanwhile.
+        while task is not None and not leaving() and task.cancelling():
+            task.uncancel()
+
+
+def _is_the_hosts(error: BaseException) -> bool:
+    """Return whether a call was ended from outside: its task is being cancelled still, or its loop is gone."""
+    task = _current_task()
+    return task is None or (isinstance(error, asyncio.CancelledError) and task.cancelling() > 0)
+
+
+def _current_task() -> "asyncio.Task[object] | None":
+    try:
+        return asyncio.current_task()
     except RuntimeError:
-        return True
-    return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0
+        return None

@@ -11,6 +11,8 @@ from typing import Protocol, TypeVar, cast
 from consumers.host.errors import ServiceInvalidError
 from consumers.host.loops import Awaiting
 from consumers.host.watchdog import Called
+from engine.arguments import is_generator
+from engine.core.soundness import text
 from engine.executor.threads import Threads
 from engine.progress import ProgressService
 from engine.run import Run, Trace
@@ -97,28 +99,62 @@ def check_service(name: str, service: object) -> None:
     """Refuse what is no progress service.
 
     Raises:
-        ServiceInvalidError: A method is missing, or takes neither one argument nor two.
+        ServiceInvalidError: It is a class, or a method is missing, would never run, or takes neither one argument nor
+            two.
     """
+    if isinstance(service, type):
+        raise ServiceInvalidError(
+            f"expected the progress service {name} to be an object, but it is the class {service.__name__}.",
+            hint=f"Make one with {service.__name__}().",
+        )
     for method in METHODS:
-        function = getattr(service, method, None)
-        if not callable(function):
-            raise ServiceInvalidError(
-                f"expected the progress service {name} to have a method {method}, but {type(service).__name__} has "
-                "none."
-            )
-        if not (_fits(function, 1) or _fits(function, 2)):
-            raise ServiceInvalidError(
-                f"expected {method} of the progress service {name} to take a {method.partition('_')[0]}, or that and a "
-                f"delivery, but it is {method}{inspect.signature(function)}."
-            )
+        _check_method(name, service, method)
 
 
-def _fits(function: Callable[..., object], arguments: int) -> bool:
+def _check_method(name: str, service: object, method: str) -> None:
     try:
-        inspect.signature(function).bind(*[None] * arguments)
+        function = getattr(service, method, None)
+    except (Exception, SystemExit) as error:  # whatever the user's property raises
+        raise ServiceInvalidError(
+            f"expected the progress service {name} to have a method {method}, but asking {type(service).__name__} for "
+            f"it raises {text_of(error)}."
+        ) from error
+    if not callable(function):
+        raise ServiceInvalidError(
+            f"expected the progress service {name} to have a method {method}, but {type(service).__name__} has none."
+        )
+    if is_generator(function):
+        raise ServiceInvalidError(
+            f"expected {method} of the progress service {name} to be a method that runs when it is called, but it is a "
+            "generator, which would not.",
+            hint="Leave out 'yield'.",
+        )
+    expected = f"expected {method} of the progress service {name} to take a {method.partition('_')[0]}, or that and a "
+    try:
+        signature = inspect.signature(function)
+    except (Exception, SystemExit) as error:  # it is asked of the user's code, too
+        raise ServiceInvalidError(
+            f"{expected}delivery, but it tells no signature: {text_of(error)}.", hint="Write it with 'def'."
+        ) from error
+    if not (_fits(signature, 1) or _fits(signature, 2)):
+        raise ServiceInvalidError(f"{expected}delivery, but it is {method}{signature}.")
+
+
+def _fits(signature: inspect.Signature, arguments: int) -> bool:
+    try:
+        signature.bind(*[None] * arguments)
     except TypeError:
         return False
     return True
+
+
+def text_of(error: BaseException) -> str:
+    """Return an exception's type and text as a log can carry them, whatever the text is made of."""
+    kind = type(error).__name__
+    try:
+        return text(f"{kind}: {error}")
+    except BaseException:  # noqa: BLE001 - an exception of user code may fail to say anything, in any way
+        return text(f"{kind} without a text")
 
 
 def is_asynchronous(service: object) -> bool:
@@ -130,7 +166,8 @@ def _hearing(
     name: str, function: Callable[..., object], threads: Threads, awaiting: Awaiting
 ) -> Callable[[Run | Trace, Delivery], Awaitable[None]]:
     """Return a service's method as one to await that takes the delivery, whether or not the method wants it."""
-    alone = _fits(function, 1)
+    # Like a parameter without a default, one that has one asks for the delivery.
+    alone = not _fits(inspect.signature(function), 2)
     awaited = inspect.iscoroutinefunction(function)
     making = cast("Callable[..., Awaitable[object]]", function)
 
@@ -151,7 +188,8 @@ def _guarded(function: Callable[..., object], arguments: tuple[object, ...]) -> 
     """Call a function in a thread; what would end the thread or a coroutine is an error of the call and no more."""
     try:
         return function(*arguments)
-    except Exception:
-        raise
-    except BaseException as error:  # an exit in a thread would end nothing, and reach nobody
-        raise RuntimeError(f"{type(error).__name__}: {error}") from error
+    except BaseException as error:
+        if isinstance(error, Exception) and not isinstance(error, StopIteration):
+            raise
+        # An exit in a thread would end nothing, and reach nobody; a future cannot carry StopIteration.
+        raise RuntimeError(text_of(error)) from error

@@ -3,9 +3,9 @@
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Final, Literal
 
 from consumers.host.attempts import Attempts, Failed
 from consumers.host.care import Care
@@ -19,10 +19,13 @@ from consumers.host.refold import fold_before
 from consumers.host.standing import check_known, check_standing, fold_standing, too_many_parked
 from consumers.host.track import Track
 from consumers.host.wanted import Wanted
+from engine.core.records import workflow_of
+from engine.core.view import Accepted
 from engine.errors import ClosedError, LogError
 from engine.limits import (
     FENCE_RETRY_SECONDS_MAX,
     FENCE_RETRY_SECONDS_MIN,
+    FOLLOW_DRAIN_SECONDS,
     FOLLOW_OPEN_CHANGES_MAX,
     FOLLOW_PARKED_MAX,
     FOLLOW_STALL_SECONDS,
@@ -35,6 +38,7 @@ _LOGGER = logging.getLogger("runline.follow")
 
 _EVERYTHING: Final = ""
 """Stands for the whole partition where a run's id could stand."""
+_ANY: Final = Wanted()
 
 
 @dataclass
@@ -109,6 +113,7 @@ class Follower:
         # In the order in which they began, so that they also end in the same order each time.
         self._tasks: dict[asyncio.Task[None], None] = {}
         self._draining = False
+        self._reader: asyncio.Task[object] | None = None
 
     @property
     def service(self) -> str:
@@ -141,6 +146,7 @@ class Follower:
         for parked in list(self._parked.values()):
             if parked.asked:
                 self.ask(parked)
+        self._reader = asyncio.current_task()
         delay = FENCE_RETRY_SECONDS_MIN
         while True:
             before = self.track.read
@@ -166,13 +172,31 @@ class Follower:
         self.track.wake()
 
     def ask(self, parked: Parked) -> None:
-        """Deliver a parked change again, or skip it, and what is held behind it; nothing else waits for that."""
-        if parked.key in self._parked and not self.releases(parked.key):
-            self._parked[parked.key] = parked
-            task = asyncio.create_task(self._release(parked), name=parked.key)
-            self._tasks[task] = None
-            task.add_done_callback(self._tasks.pop)
-            task.add_done_callback(self._ended)
+        """Deliver a parked change again, or skip it, and what is held behind it; nothing else waits for that.
+
+        While that is under way, what is asked is done afterwards, if the change is parked still.
+
+        Args:
+            parked: The change, with what is asked.
+        """
+        if parked.key not in self._parked:
+            return
+        self._parked[parked.key] = parked
+        if self.releases(parked.key):
+            self._counted.add(parked.key)
+            return
+        task = asyncio.create_task(self._release(parked), name=parked.key)
+        self._tasks[task] = None
+        task.add_done_callback(lambda task: self._released(task, parked.asked))
+        task.add_done_callback(self._ended)
+
+    def _released(self, task: asyncio.Task[None], done: str) -> None:
+        del self._tasks[task]
+        if task.cancelled() or task.exception() is not None or self._leaving():
+            return
+        parked = self._parked.get(task.get_name())
+        if parked is not None and parked.asked not in ("", done):
+            self.ask(parked)
 
     def releases(self, key: str) -> bool:
         """Return whether a parked change is being delivered again, or skipped, by its key."""
@@ -201,11 +225,22 @@ class Follower:
             await asyncio.wait(lanes)
 
     async def drop(self) -> None:
-        """Let go of everything at once; a call in a thread goes on, and nobody waits for it."""
+        """Let go of everything at once; a call in a thread goes on, and nobody waits for it.
+
+        Nor does anybody wait, beyond a bound, for an asynchronous call that takes no notice of its cancellation.
+        """
+        # A call that is left behind and ends after all is the last of its task.
+        self._draining = True
         tasks = [*self._tasks, *(lane.task for lane in self._lanes.values() if lane.task is not None)]
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        if not tasks:
+            return
+        _, left = await asyncio.wait(tasks, timeout=FOLLOW_DRAIN_SECONDS)
+        if left:
+            _LOGGER.error(
+                "%s: %d calls do not end although they were cancelled; they are left behind", self.name, len(left)
+            )
 
     # Reading.
 
@@ -297,7 +332,9 @@ class Follower:
                 del self._lanes[run_id]
 
     def _leaving(self) -> bool:
-        return self._draining
+        # The end of an event loop cancels all its tasks, whether or not the host was closed before.
+        reader = self._reader
+        return self._draining or (reader is not None and (reader.cancelled() or reader.cancelling() > 0))
 
     def _finish(self, item: Item) -> None:
         self.track.finish(item.place)
@@ -331,10 +368,14 @@ class Follower:
     async def save_counts(self) -> None:
         """Record how many changes are held behind the parked ones."""
         counted, self._counted = self._counted, set()
-        for key in sorted(counted & self._parked.keys()):
-            await self._attempts.store.park(self._parked[key])
+        for key in sorted(counted):
+            # Others of them may go on while one is written.
+            if (parked := self._parked.get(key)) is not None:
+                await self._attempts.store.park(parked)
 
-    async def _park(self, item: Item, failed: Failed, *, held: bool, behind: int = 0) -> bool:
+    async def _park(
+        self, item: Item, failed: Failed, *, held: bool, behind: int = 0, asked: Literal["", "retry", "skip"] = ""
+    ) -> bool:
         """Park a change; return False, and stop, when too many are."""
         if len(self._parked) >= FOLLOW_PARKED_MAX:
             if not self.stopped:
@@ -353,6 +394,7 @@ class Follower:
             time=self._attempts.now(),
             held=held,
             behind=behind,
+            asked=asked,
         )
         self._parked[parked.key] = parked
         await self._attempts.record(self._attempts.store.park, parked)
@@ -368,21 +410,45 @@ class Follower:
 
     async def _release(self, parked: Parked) -> None:
         """Deliver a parked change again, or skip it, and what is held behind it, until the run is where others are."""
-        view = await self._attempts.record(self._fold_again, parked.offset)
-        while view.position < (end := self.track.read[0] if parked.held else parked.offset + 1):
+        while parked.held and not self.stopped and self.track.read <= parked.place:
+            # A process has ended before it recorded that it was here: reading comes past once more, and holds back.
+            await self.track.moved()
+        found = parked.asked == "skip"
+        view = await self._attempts.record(self._fold_again, parked)
+        while view.position < (end := max(self.track.read[0] if parked.held else 0, parked.offset + 1)):
             count = min(FOLLOW_TURN_RECORDS, end - view.position)
-            for record in await self._attempts.record(self._read, (view.position, count)):
-                accepted = view.fold(record)
-                if accepted is None or record.key != parked.run_id:
-                    continue
-                for item in items_of(self.partition, record, accepted, self._wanted):
-                    if not await self._deliver_again(parked, item):
+            records = await self._attempts.record(self._read, (view.position, count))
+            for record in records:
+                for item in self._items_again(parked, record, view.fold(record)):
+                    found = found or (item.place == parked.place and item.delivery.event_id == parked.event_id)
+                    if found and not await self._deliver_again(parked, item):
                         return
+            if not (records and found):
+                self._stays(parked, view)
+                return
         if self._held.get(parked.run_id) == parked.key:
             del self._held[parked.run_id]
         del self._parked[parked.key]
         await self._attempts.record(self._attempts.store.unpark, parked.key)
         _LOGGER.info("%s goes on with run %s", self.name, parked.run_id)
+
+    def _items_again(self, parked: Parked, record: LogRecord, accepted: Accepted | None) -> Iterator[Item]:
+        """Yield a parked change, whatever is wanted now, and of those behind it what is wanted."""
+        if accepted is None or record.key != parked.run_id:
+            return
+        workflows = self._wanted.workflows
+        indexes = self._wanted.indexes(record) if not workflows or accepted.after.workflow in workflows else []
+        if indexes or record.offset == parked.offset:
+            for item in items_of(self.partition, record, accepted, _ANY):
+                if item.place[1] in indexes or item.place == parked.place:
+                    yield item
+
+    def _stays(self, parked: Parked, view: PartialView) -> None:
+        why = view.unreadable(parked.run_id) or f"{EVENTS}/{self.partition} does not hold what it did"
+        _LOGGER.error(
+            "%s cannot be called again with event %s (%s) of run %s, offset %d; it stays parked: %s",
+            self.name, parked.event_id, parked.event_type, parked.run_id, parked.offset, why,
+        )  # fmt: skip
 
     async def _deliver_again(self, parked: Parked, item: Item) -> bool:
         """Deliver a change of a release; when that fails, park it in place of the one before and return False."""
@@ -399,14 +465,18 @@ class Follower:
         if not failed.given_up:
             if item.place == parked.place:
                 failed = failed._replace(attempts=failed.attempts + parked.attempts)
+            asked = now.asked if item.place == parked.place and now.asked != parked.asked else ""
             del self._parked[parked.key]
-            await self._park(item, failed, held=parked.held, behind=now.behind)
-            if item.place != parked.place:
+            if not await self._park(item, failed, held=parked.held, behind=now.behind, asked=asked):
+                self._parked[parked.key] = now
+            elif item.place != parked.place:
                 await self._attempts.record(self._attempts.store.unpark, parked.key)
         return False
 
-    async def _fold_again(self, offset: int) -> PartialView:
-        return await fold_before(self._log, self.partition, offset, self._wanted.workflows)
+    async def _fold_again(self, parked: Parked) -> PartialView:
+        # Only runs of its workflow, which need not be wanted any more.
+        named = [workflow_of(record.headers) for record in await self._read((parked.offset, 1))]
+        return await fold_before(self._log, self.partition, parked.offset, [each for each in named if each])
 
     async def _read(self, stretch: tuple[int, int]) -> list[LogRecord]:
         return list(await self._log.read(EVENTS, self.partition, *stretch))

@@ -7,6 +7,7 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
+from consumers.host.arguments import check_choices, check_mapping, check_numbers
 from consumers.host.attempts import Attempts, Retry
 from consumers.host.care import Turn
 from consumers.host.delivery import HostedService, Service, check_service, is_asynchronous
@@ -67,7 +68,8 @@ class ServiceHost:
 
     Raises:
         ServiceInvalidError: A service is none.
-        ArgumentError: There is no service, there are too many, or a name is not what a name must be.
+        ArgumentError: There is no service, there are too many, a name is not what a name must be, or another argument
+            is not what it must be.
     """
 
     def __init__(
@@ -89,6 +91,8 @@ class ServiceHost:
         clock: Clock | None = None,
     ) -> None:
         check_services(services)
+        check_choices(start, wanted)
+        check_numbers(concurrent, attempts, deaths, timeout, retry_seconds)
         self._log = log
         self._store = store
         self._threads = Threads(asyncio.get_running_loop())
@@ -123,6 +127,7 @@ class ServiceHost:
         self._unsaved = 0
         self._many = asyncio.Event()
         self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._begun = False
         self._closed = False
 
     async def __aenter__(self) -> Self:
@@ -140,8 +145,15 @@ class ServiceHost:
         """Join the group, and begin to follow what it gives.
 
         Raises:
+            ClosedError: The host was started before, or closed.
             RunlineError: The group cannot be joined.
         """
+        if self._begun or self._closed:
+            raise ClosedError(
+                f"the host was {'closed' if self._closed else 'started before'}.",
+                hint="Make another one, with progress that was opened for it.",
+            )
+        self._begun = True
         await self._store.join(self, self._terms.names)
         self._watchdog.start()
         for loop in self._loops.values():
@@ -181,7 +193,24 @@ class ServiceHost:
         """Wait until everything that is on the log now was dealt with, or is parked, in the host's partitions.
 
         What was stopped is not waited for.
+
+        Raises:
+            ClosedError: The host was closed meanwhile.
+            Exception: What `failure` raises, if the host cannot go on.
         """
+        catching_up = asyncio.create_task(self._catch_up())
+        try:
+            await asyncio.wait((catching_up, self._failed), return_when=asyncio.FIRST_COMPLETED)
+            if self._failed.done() and not self._failed.cancelled():
+                await self._failed
+            if not catching_up.done():
+                raise ClosedError("the host was closed while its services caught up.")
+            await catching_up
+        finally:
+            catching_up.cancel()
+            await asyncio.wait((catching_up,))
+
+    async def _catch_up(self) -> None:
         for number, share in list(self._shares.items()):
             end = (await self._log.ends(EVENTS, number)).end
             await share.begun.wait()
@@ -294,9 +323,11 @@ class ServiceHost:
             service, partition = parked_in(request.key)
             if (share := self._shares.get(partition)) is not None:
                 await share.begun.wait()
-                for follower in share.followers:
-                    if follower.service == service:
-                        await self._grant(request, follower)
+                called = [follower for follower in share.followers if follower.service == service]
+                for follower in called:
+                    await self._grant(request, follower)
+                if not called:
+                    await self._keep(request, partition)
 
     async def _grant(self, request: Request, follower: Follower) -> None:
         parked = follower.find(request.key)
@@ -305,13 +336,27 @@ class ServiceHost:
                 # A host that had lost the partition parked it late. Whoever has the partition deals with the change.
                 _LOGGER.warning("%s does not know %s: it is parked no more", follower.name, request.key)
                 await self._store.unpark(request.key)
-            # One that is under way already takes the change from where it is kept: it must not be put there again.
-            elif not follower.releases(request.key):
-                await self._store.park(parked := replace(parked, asked=request.action))
+            else:
+                parked = replace(parked, asked=request.action)
+                # One that is under way already takes the change from where it is kept: it must not be put there again.
+                if not follower.releases(request.key):
+                    await self._store.park(parked)
         except RunlineError as error:
             _LOGGER.error("%s cannot be asked for: %s", request.key, error)  # noqa: TRY400 - the text says it all
         if parked is not None:
             follower.ask(parked)
+
+    async def _keep(self, request: Request, partition: int) -> None:
+        """Record what is asked of a service that nobody calls here, for the next host that does."""
+        if self._store.shared:
+            # Whoever asked has written it to the topic.
+            return
+        try:
+            for parked in await self._store.parked(partition):
+                if parked.key == request.key:
+                    await self._store.park(replace(parked, asked=request.action))
+        except RunlineError as error:
+            _LOGGER.error("%s cannot be asked for: %s", request.key, error)  # noqa: TRY400 - the text says it all
 
     async def _hear_others(self) -> None:
         here = ", ".join(self._terms.names)
@@ -344,6 +389,7 @@ def check_services(services: Mapping[str, object]) -> None:
         ServiceInvalidError: A service is none.
         ArgumentError: There is no service, there are too many, or a name is not what a name must be.
     """
+    check_mapping(services)
     if not 1 <= len(services) <= FOLLOW_SERVICES_MAX:
         raise ArgumentError(
             f"expected between 1 and {FOLLOW_SERVICES_MAX} services of one group, but found {len(services)}.",

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from consumers.host.delivery import Service, check_service
+from consumers.host.delivery import Service, check_service, text_of
 from consumers.host.errors import ServiceInvalidError
 from consumers.host.host import check_services
 from engine.application import load_attribute
@@ -44,10 +44,9 @@ def _load(name: str, place: str) -> tuple[str, Service]:
     if isinstance(attribute, type):
         try:
             attribute = attribute()
-        except Exception as error:  # whatever the user's class raises
+        except (Exception, SystemExit) as error:  # whatever the user's class raises
             raise ServiceInvalidError(
-                f"expected the class {place} of a progress service to be made without arguments, but "
-                f"{type(error).__name__}: {error}.",
+                f"expected the class {place} of a progress service to be made without arguments, but {text_of(error)}.",
                 hint="Name a variable that holds the service, made with its arguments.",
             ) from error
     check_service(name, attribute)

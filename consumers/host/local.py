@@ -1,9 +1,11 @@
 """Progress in a directory of this machine, for the one host of a group."""
 
 import asyncio
+import logging
 import os
 import re
 import secrets
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -24,6 +26,8 @@ from engine.store.errors import StoreError, StoreLockedError
 from engine.store.port import pages, prefix_end
 from engine.store.rocks import RocksStore
 
+_LOGGER = logging.getLogger("runline.follow")
+
 _POSITIONS: Final = "positions"
 _PARKED: Final = "parked"
 _CALLS: Final = "calls"
@@ -33,6 +37,7 @@ FAMILIES: Final = (*_READ, _CALLS)
 _REQUESTS: Final = "requests"
 """The folder, beside the store's files, of what people ask for: a running host alone may write the store."""
 _PAGE_ROWS: Final = 500
+_TIME_DIGITS: Final = 20
 _NAME: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
 
 
@@ -87,7 +92,12 @@ class LocalProgress:
         return False
 
     async def join(self, owner: Owner, services: Sequence[str]) -> None:  # noqa: ARG002 - nobody else is here
-        """Own all partitions."""
+        """Own all partitions; what was asked while no host was at work is recorded with what is parked."""
+        try:
+            self._take_in()
+        except StoreError as error:
+            # They lie where they are, and are handed over one by one.
+            _LOGGER.error("What was asked cannot be recorded now: %s", error)  # noqa: TRY400 - the text says it all
         owner.assigned(range(self._partitions))
 
     async def others(self) -> Announced:
@@ -144,12 +154,26 @@ class LocalProgress:
         if self._handed_over is not None:
             self._handed_over.unlink(missing_ok=True)
         while True:
-            for path in sorted(self._requests.glob("*.json")):
+            for path in _lying(self._requests):
                 if (request := _read_request(path)) is not None:
                     self._handed_over = path
                     return request
                 path.unlink(missing_ok=True)
             await asyncio.sleep(FOLLOW_ASKED_SECONDS)
+
+    def _take_in(self) -> None:
+        if not (paths := _lying(self._requests)):
+            return
+        requests = (_read_request(path) for path in paths)
+        asked = {request.key: request.action for request in requests if request is not None}
+        batch = self._store.batch()
+        for key, action in asked.items():
+            if (text := self._store.get(_PARKED, key.encode())) is not None:
+                parked = read_parked(text, str(self._store.directory))
+                batch.put(_PARKED, key.encode(), replace(parked, asked=action).encode())
+        self._store.write(batch)
+        for path in paths:
+            path.unlink(missing_ok=True)
 
     def reset(self, names: tuple[str, ...]) -> None:
         """Forget all progress of these services, and what they parked."""
@@ -166,7 +190,7 @@ class LocalProgress:
 
 
 def read_local(directory: Path) -> tuple[dict[int, PartitionProgress], list[Parked]]:
-    """Return all records of a group, beside its host if there is one.
+    """Return all records of a group, beside its host if there is one, with what is asked and was not taken yet.
 
     Raises:
         StoreError: There are none, or they cannot be read.
@@ -176,24 +200,40 @@ def read_local(directory: Path) -> tuple[dict[int, PartitionProgress], list[Park
             f"expected the progress of a group in {directory}, but there is none.",
             hint="A group begins with `runline follow --group NAME`.",
         )
+    # Before the rows: a host that takes one meanwhile has recorded it there.
+    requests = [request for path in _lying(directory / _REQUESTS) if (request := _read_request(path)) is not None]
+    asked = {request.key: request.action for request in requests}
     store = RocksStore.open_reading(directory, _READ)
     try:
         rows = store.scan(_POSITIONS, b"", None, limit=PARTITIONS_MAX)
-        return {int(key): read_progress(text, str(directory)) for key, text in rows}, list(all_parked(store))
+        progress = {int(key): read_progress(text, str(directory)) for key, text in rows}
+        return progress, [replace(each, asked=asked.get(each.key, each.asked)) for each in all_parked(store)]
     finally:
         store.close()
 
 
 def ask_local(directory: Path, request: Request) -> None:
-    """Leave a request for the host of a group, whether it is at work or begins later."""
+    """Leave a request for the host of a group, whether it is at work or begins later; of one change the last counts.
+
+    Raises:
+        StoreError: It cannot be written.
+    """
     requests = directory / _REQUESTS
-    requests.mkdir(exist_ok=True)
-    path = requests / f"{secrets.token_hex(8)}.json"
-    with (unfinished := path.with_suffix(".new")).open("wb") as file:
-        file.write(orjson.dumps(request._asdict()))
-        file.flush()
-        os.fsync(file.fileno())
-    unfinished.rename(path)
+    # The host takes them in the order of their names.
+    path = requests / f"{time.time_ns():0{_TIME_DIGITS}}-{secrets.token_hex(4)}.json"
+    try:
+        requests.mkdir(exist_ok=True)
+        with (unfinished := path.with_suffix(".new")).open("wb") as file:
+            file.write(orjson.dumps(request._asdict()))
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.rename(path)
+    except OSError as error:
+        raise StoreError(
+            f"expected to leave a request for the group's host in {requests}, but that cannot be written: "
+            f"{error.strerror or error}.",
+            hint="Ask as a user who may write there, such as the one whose host it is.",
+        ) from error
 
 
 def all_parked(store: RocksStore) -> Iterator[Parked]:
@@ -202,6 +242,12 @@ def all_parked(store: RocksStore) -> Iterator[Parked]:
     for page in pages(store, _PARKED, b"", prefix_end(b""), _PAGE_ROWS):
         for _, text in page:
             yield read_parked(text, where)
+
+
+def _lying(requests: Path) -> list[Path]:
+    """Return the requests that no host has taken, in the order in which they were made."""
+    # Names of earlier versions say nothing about when, and are shorter.
+    return sorted(requests.glob("*.json"), key=lambda path: (len(path.name), path.name))
 
 
 def _read_request(path: Path) -> Request | None:

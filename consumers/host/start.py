@@ -7,6 +7,7 @@ from typing import Literal
 
 from consumers.host.errors import PartitionStoppedError, StopReason
 from consumers.host.progress import Place
+from engine.errors import ArgumentError
 from engine.log.port import EVENTS, Log
 
 _MILLISECONDS = 1000
@@ -38,12 +39,25 @@ class Start:
 
     @classmethod
     def at(cls, time: datetime) -> "Start":
-        """Begin with what the log took at this time, which names its zone, or later."""
+        """Begin with what the log took at this time, which names its zone, or later.
+
+        Raises:
+            ArgumentError: It names no zone.
+        """
+        if time.utcoffset() is None:
+            raise ArgumentError(f"expected a datetime with a time zone to begin at, but found {time!r:.80}.")
         return cls("time", int(time.timestamp() * _MILLISECONDS))
 
     @classmethod
     def from_offsets(cls, offsets: Mapping[int, int]) -> "Start":
-        """Begin at these offsets of their partitions, and now in others."""
+        """Begin at these offsets of their partitions, and now in others.
+
+        Raises:
+            ArgumentError: A partition or an offset is no integer.
+        """
+        for each in (*offsets.keys(), *offsets.values()):
+            if type(each) is not int:
+                raise ArgumentError(f"expected integers as partitions and their offsets, but found {each!r:.80}.")
         return cls("offsets", offsets=dict(offsets))
 
     async def place(self, log: Log, partition: int) -> Place:

@@ -11,11 +11,12 @@ from typing import Final, NoReturn
 
 from engine.cli.exit_codes import SIGNALLED
 from engine.errors import RunlineError
-from engine.limits import DRAIN_SECONDS
 
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 _SHOW_CURSOR: Final = b"\x1b[?25h"
 _STDERR: Final = 2
+_CANCELLED_SECONDS: Final = 2.0
+"""How long tasks that are left over get to end when they are cancelled."""
 
 
 class StoppedError(RunlineError):
@@ -118,6 +119,9 @@ def _close(loop: asyncio.AbstractEventLoop) -> None:
     if tasks:
         # What user code has made may take no notice of being cancelled.
         ended = asyncio.gather(*tasks, return_exceptions=True)
-        loop.run_until_complete(asyncio.wait([ended], timeout=DRAIN_SECONDS))
+        loop.run_until_complete(asyncio.wait([ended], timeout=_CANCELLED_SECONDS))
+        if not ended.done():
+            # Each would tell of itself when it is thrown away, and the process ends.
+            loop.set_exception_handler(lambda _loop, _context: None)
     loop.run_until_complete(loop.shutdown_asyncgens())
     loop.close()

@@ -14,6 +14,7 @@ from engine.cli.failures import ArgumentsError
 from tests.cli.conftest import APP, DATA, Runline, Spawn, finish, read_until
 
 SERVICES = """
+import asyncio
 import sys
 from pathlib import Path
 
@@ -41,6 +42,26 @@ class Half:
 
 class Asks(Tells):
     def __init__(self, what: str) -> None: ...
+
+
+class Exits(Tells):
+    def __init__(self) -> None:
+        sys.exit("not here")
+
+
+class Yields(Tells):
+    def run_progress(self, run: Run):
+        yield run
+
+
+class Stubborn(Tells):
+    async def run_progress(self, run: Run) -> None:
+        super().run_progress(run)
+        while True:
+            try:
+                await asyncio.sleep(1000)
+            except asyncio.CancelledError:
+                pass
 
 
 tells = Tells()
@@ -88,6 +109,20 @@ def test_a_host_follows_a_log_that_others_write_and_goes_on_after_a_restart(
     stop(again)
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_call_that_takes_no_notice_of_its_cancellation_does_not_keep_the_process_from_ending(
+    spawn: Spawn, created: str, number: signal.Signals
+) -> None:
+    process = spawn("follow", "--service", "services.py:Stubborn", "--from", "beginning")
+    read_until(process, created)
+    process.send_signal(number)
+    answer = finish(process)
+    assert answer.code == 0, answer.err
+    assert "Stubborn on events/0: 1 calls do not end although they were cancelled; they are left behind" in answer.err
+    assert f"Stopped by {number.name}" in answer.err
+    assert "Task was destroyed" not in answer.err
+
+
 def test_parked_changes_are_listed_shown_and_delivered_again_by_a_running_host(
     runline: Runline, spawn: Spawn, created: str
 ) -> None:
@@ -112,6 +147,41 @@ def test_parked_changes_are_listed_shown_and_delivered_again_by_a_running_host(
     stop(process)
 
 
+def test_what_is_asked_is_listed_before_a_host_takes_it_and_what_cannot_be_asked_is_refused_by_name(
+    runline: Runline, spawn: Spawn, created: str
+) -> None:
+    process = spawn("follow", "--service", "services.py:Fails", "--from", "beginning", "--attempts", "1")
+    assert process.stderr is not None
+    assert any("it is parked" in line for line in process.stderr)
+    stop(process)
+    for action in ("skip", "retry"):
+        assert runline("parked", action, "--all", "--service", "Fails").code == 0
+        assert [each["asked"] for each in runline("parked", "list", "--json").json["parked"]] == [action]
+    answer = runline("parked", "skip", "--all", "--service", "Fail")
+    assert (answer.code, answer.out) == (3, "")
+    assert "error[parked_not_found]: expected parked changes of a service 'Fail', but it has none." in answer.err
+    assert "Of this group, Fails has some." in answer.err
+    Path("mended").touch()
+    process = spawn("follow", "--service", "services.py:Fails", "--workflow", "nope")
+    assert read_until(process, created)[-1] == f"heard {created} Created\n"
+    stop(process)
+    answer = runline("parked", "skip", "--all", "--service", "Fails")
+    assert (answer.code, "Nothing of this group is parked." in answer.err) == (3, True)
+    assert runline("parked", "skip", "--all").code == 0
+
+
+def test_a_request_that_cannot_be_written_says_where_and_why(runline: Runline, spawn: Spawn, created: str) -> None:
+    process = spawn("follow", "--service", "services.py:Fails", "--from", "beginning", "--attempts", "1")
+    assert process.stderr is not None
+    assert any(created in line and "it is parked" in line for line in process.stderr)
+    stop(process)
+    Path("data/followers/default/requests").touch()
+    answer = runline("parked", "retry", "--all")
+    assert answer.code == 3
+    assert "error[store]: expected to leave a request for the group's host in data/followers" in answer.err
+    assert "cannot be written: File exists." in answer.err
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
@@ -122,6 +192,12 @@ def test_parked_changes_are_listed_shown_and_delivered_again_by_a_running_host(
         (["follow", "--service", "services.py:Tell"], 3, "did you mean 'Tells'"),
         (["follow", "--service", "services.py:Half"], 3, "a method trace_progress"),
         (["follow", "--service", "services.py:Asks"], 3, "to be made without arguments"),
+        (
+            ["follow", "--service", "services.py:Exits"],
+            3,
+            "error[service_invalid]: expected the class services.py:Exits",
+        ),
+        (["follow", "--service", "services.py:Yields"], 3, "Leave out 'yield'"),
         (["follow", "--service", "services.py:Tells", "--service", "services.py:Tells"], 2, "found Tells twice"),
         (["follow", "--service", "a/b=services.py:Tells"], 2, "the name of a service"),
         (["follow", "--service", "services.py:Tells", "--group", "../g"], 2, "the name of a group"),

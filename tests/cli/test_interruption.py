@@ -1,4 +1,5 @@
 import asyncio
+import contextlib
 import signal
 import subprocess
 import time
@@ -122,6 +123,26 @@ def test_a_reader_that_goes_away_does_not_stop_the_run(spawn: Spawn, runline: Ru
     assert process.wait() == 0
     runs = runline("runs", "--data", tmp_path / "my data", "--json").json["runs"]
     assert [run["run_status"] for run in runs] == ["Success"]
+
+
+def test_a_task_that_takes_no_notice_of_its_cancellation_does_not_keep_a_command_from_ending(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("engine.cli.interruption._CANCELLED_SECONDS", 0.01)
+    tasks: list[asyncio.Task[None]] = []
+
+    async def stubborn() -> None:
+        while True:
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.Event().wait()
+
+    async def work() -> int:
+        tasks.append(asyncio.create_task(stubborn()))
+        await asyncio.sleep(0)
+        return 7
+
+    assert Interruptible().run(work()) == 7
+    assert not tasks[0].done()
 
 
 def test_an_error_on_the_way_out_stands_beside_the_way_to_go_on() -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from consumers.host import GroupDiffersError, Service, ServiceHost, Start, open_progress
 from consumers.host.opening import ask_group, read_group, reset_group
-from consumers.host.parked import Request
+from consumers.host.parked import Action, Request
 from consumers.host.progress import PartitionProgress, Progress, read_progress
 from engine import EngineService
 from engine.errors import ClosedError, LogError
@@ -171,6 +171,37 @@ async def test_parked_changes_are_seen_by_people_and_delivered_again_when_they_a
         await until_parked(host, 0)
     await check_complete(log, book)
     assert (await read_group(log, "g"))[1] == []
+    await log.close()
+
+
+@pytest.mark.parametrize("action", ["retry", "skip"])
+async def test_what_is_asked_of_a_service_that_no_host_calls_is_done_by_the_next_that_does_the_last_request_counts(
+    location: KafkaLocation, action: Action
+) -> None:
+    log = await KafkaLog.open(location)
+    (bad,) = await play(log, 1)
+    types = [event_type for _, event_type in (await told(log))[bad]]
+    book, other = Book(), Book()
+    book.failing = other.failing = {"trace.started"}
+    async with hosting(location, {"book": book, "other": other}, attempts=1) as host:
+        await follows(host, PARTITIONS)
+        await host.caught_up()
+        await until_parked(host, 2)
+    parked = {each.service: each for each in (await read_group(log, "g"))[1]}
+    async with hosting(location, {"other": (other := Book())}, adopt=True) as host:
+        await follows(host, PARTITIONS)
+        before: Action = "skip" if action == "retry" else "retry"
+        for name, asked in (("book", before), ("book", action), ("other", "retry")):
+            await ask_group(log, "g", None, parked[name], Request(asked, parked[name].key))
+        # Requests are heard in order.
+        await until_parked(host, 0)
+    (left,) = (await read_group(log, "g"))[1]
+    assert (left.service, left.asked) == ("book", action)
+    assert other.of(bad) == types[types.index("trace.started") :]
+    async with hosting(location, {"book": (book := Book()), "other": other}) as host:
+        await follows(host, PARTITIONS)
+        await until_parked(host, 0)
+    assert book.of(bad) == types[types.index("trace.started") + (action == "skip") :]
     await log.close()
 
 

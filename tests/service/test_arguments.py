@@ -1,7 +1,7 @@
 """Arguments that make no sense are refused before anything is done."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -24,6 +24,11 @@ class Service:
         """Hear nothing."""
 
 
+class Yields(Service):
+    def run_progress(self, run: object) -> Iterator[object]:  # type: ignore[override]  # the mistake
+        yield run
+
+
 WRONG: dict[str, Callable[[], EngineService]] = {
     "a Registry": lambda: EngineService.open("data", math),  # type: ignore[arg-type]  # the mistake
     "a directory or an open log": lambda: EngineService.open(5),  # type: ignore[arg-type]  # the mistake
@@ -31,6 +36,7 @@ WRONG: dict[str, Callable[[], EngineService]] = {
     "at least 1 as nodes_running_max": lambda: EngineService.open("data", nodes_running_max=0),
     "at least 1 as nodes_running_per": lambda: EngineService.open("data", nodes_running_per_workflow_max=True),
     "the class Service": lambda: EngineService.open("data", progress_services=[Service]),  # type: ignore[list-item]  # the mistake
+    "that run when they are called": lambda: EngineService.open("data", progress_services=[Yields()]),  # type: ignore[list-item]  # the mistake
     "a sequence of objects": lambda: EngineService.open("data", progress_services=Service()),  # type: ignore[arg-type]  # the mistake
 }
 

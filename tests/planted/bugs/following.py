@@ -24,7 +24,7 @@ FOLLOWING: Final = (
         (
             Edit(
                 "consumers.host.attempts:Attempts._try",
-                'return f"{type(error).__name__}: {error}"[:FOLLOW_ERROR_CHARACTERS_MAX]',
+                "return text_of(error)[:FOLLOW_ERROR_CHARACTERS_MAX]",
                 "return None",
             ),
         ),
