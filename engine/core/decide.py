@@ -85,37 +85,28 @@ def asked_again(state: RunState, command: CreateRun | StartRun) -> Rejection | N
     Returns:
         None when it asks for what was done before, so that it changes nothing.
     """
-    differs = _differs(state, command)
+    same = _same_run(state, command)
     if isinstance(command, CreateRun):
-        return Rejection(RUN_DIFFERS, f"expected a new run id, but {_shown(state, differs)}") if differs else None
-    if differs and state.status is RunStatus.CREATED:
-        reason = f"expected the workflow, version and tags of the run, but {_shown(state, differs)}"
-        return Rejection(RUN_DIFFERS, reason)
-    if not differs and not _same_json(context_of(command), state.input):
-        differs = "another context is given"
-    if not differs:
+        return None if same else Rejection(RUN_DIFFERS, f"expected a new run id, but {_shown(state)}")
+    if not same and state.status is RunStatus.CREATED:
+        return Rejection(RUN_DIFFERS, f"expected the workflow, version and tags of the run, but {_shown(state)}")
+    if same and _same_json(context_of(command), state.input):
         return None
-    reason = f"expected a run in Created, but {state.run_id} is in {state.status.value}; {differs}"
-    return Rejection(RUN_NOT_CREATED, reason)
+    return Rejection(RUN_NOT_CREATED, f"expected a run in Created, but {state.run_id} is in {state.status.value}")
 
 
-def _differs(state: RunState, command: CreateRun | StartRun) -> str:
-    """Return in what a command asks for another run than the one that is there, or an empty text.
-
-    Whoever starts a run need not repeat what it is.
-    """
-    if command.workflow not in (None, state.workflow):
-        return "another workflow is given"
-    if command.version not in (None, state.version):
-        return "another version is given"
-    if command.tags is None and isinstance(command, StartRun):
-        return ""
-    return "" if tuple(command.tags or ()) == state.tags else "other tags are given"
+def _same_run(state: RunState, command: CreateRun | StartRun) -> bool:
+    """Return whether a command asks for the run that is there; whoever starts one need not repeat what it is."""
+    if command.workflow not in (None, state.workflow) or command.version not in (None, state.version):
+        return False
+    if command.tags is None:
+        return not state.tags or isinstance(command, StartRun)
+    return tuple(command.tags) == state.tags
 
 
-def _shown(state: RunState, differs: str) -> str:
-    tags = f"tagged {', '.join(state.tags)}" if state.tags else "without tags"
-    return f"{state.run_id} is a run of {state.workflow} version {state.version}, {tags}; {differs}"
+def _shown(state: RunState) -> str:
+    tags = f", tagged {', '.join(state.tags)}" if state.tags else ""
+    return f"{state.run_id} is a run of {state.workflow} version {state.version}{tags}"
 
 
 class _Draft:
@@ -179,7 +170,7 @@ class _Draft:
                 self._start(command)
         else:
             match command:
-                case StartRun() if self.state.status is RunStatus.CREATED and not _differs(self.state, command):
+                case StartRun() if self.state.status is RunStatus.CREATED and _same_run(self.state, command):
                     self._start(command)
                 case CreateRun() | StartRun():
                     rejection = asked_again(self.state, command)

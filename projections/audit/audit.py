@@ -213,7 +213,7 @@ class _LogAudit:
         judge: Callable[[LogRecord], None] | None = None
         if walk.topic == WORKFLOWS:
             # Always from the start: all the others need what it finds.
-            definitions = Definitions(walk.findings)
+            definitions = Definitions(walk.findings, self._log.partitions)
             self._graphs, judge = definitions.graphs, definitions.take
         else:
             self._working.restore(walk)

@@ -74,12 +74,17 @@ def _node(data: Mapping[str, object], targets: Mapping[str, str]) -> Node:
 class Definitions:
     """Checks the records of `workflows`, and keeps the versions.
 
+    Args:
+        findings: What is wrong.
+        partitions: How many partitions `commands` and `events` have.
+
     Attributes:
         graphs: The versions that are what they say.
     """
 
-    def __init__(self, findings: Findings) -> None:
+    def __init__(self, findings: Findings, partitions: int) -> None:
         self._findings = findings
+        self._partitions = str(partitions)
         self.graphs: dict[str, Graph] = {}
 
     def take(self, record: LogRecord) -> None:
@@ -105,4 +110,8 @@ class Definitions:
             found(Rule.WORKFLOW_VERSION, f"expected key and id {place}, but found {record.key!r}")
         if headers.get("ce_subject") != graph.workflow:
             found(Rule.HEADER_WRONG, f"expected ce_subject {graph.workflow!r}, but found {headers.get('ce_subject')!r}")
+        # Early versions did not say.
+        if headers.get("partitions", self._partitions) != self._partitions:
+            text = f"expected {self._partitions} partitions, but found {headers.get('partitions')!r}"
+            found(Rule.HEADER_WRONG, text)
         self.graphs[version] = graph

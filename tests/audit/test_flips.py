@@ -43,7 +43,8 @@ async def test_a_changed_header_is_found(data: st.DataObject, whole_log: Simulat
     headers = dict(records[index].headers)
     own = {"ce_time"} if headers["ce_type"] in OWN_TIME else set()
     name = data.draw(st.sampled_from(sorted(headers.keys() - FREE - own)))
-    if data.draw(st.booleans()):
+    # What early versions did not write may be missing; that it was there only the roots can tell.
+    if data.draw(st.booleans()) and name != "partitions":
         del headers[name]
     else:
         at = data.draw(st.integers(0, len(headers[name]) - 1))
