@@ -216,7 +216,8 @@ async def test_a_host_with_other_services_is_refused_unless_it_adopts_the_group(
     async with hosting(location, {"book": Book()}) as host:
         with pytest.raises(GroupDiffersError, match="it also has other"):
             await host.failure()
-        await host.caught_up()
+        with pytest.raises(GroupDiffersError, match="it also has other"):
+            await host.caught_up()
     await play(log, 2)
     book = Book()
     async with hosting(location, {"book": book}, adopt=True) as host:
