@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from math import isfinite
+from typing import TypeGuard
 
 from consumers.host.start import Start
 from consumers.host.wanted import Wanted
@@ -43,13 +44,13 @@ def check_numbers(concurrent: object, attempts: object, deaths: object, timeout:
     check_running_max("concurrent", concurrent)
     check_running_max("attempts", attempts)
     check_running_max("deaths", deaths)
-    if timeout is not None and not (_is_number(timeout) and timeout > 0):  # type: ignore[operator]  # just checked
+    if timeout is not None and not (_is_number(timeout) and timeout > 0):
         raise _wrong("seconds above 0 as timeout, or None", timeout)
-    if not (_is_number(retry_seconds) and retry_seconds >= 0):  # type: ignore[operator]  # just checked
+    if not (_is_number(retry_seconds) and retry_seconds >= 0):
         raise _wrong("seconds from 0 on as retry_seconds", retry_seconds)
 
 
-def _is_number(value: object) -> bool:
+def _is_number(value: object) -> TypeGuard[int | float]:
     return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
 
 

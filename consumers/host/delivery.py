@@ -188,7 +188,7 @@ def _guarded(function: Callable[..., object], arguments: tuple[object, ...]) -> 
     """Call a function in a thread; what would end the thread or a coroutine is an error of the call and no more."""
     try:
         return function(*arguments)
-    except BaseException as error:
+    except BaseException as error:  # user code may raise anything, and most of it passes on as it is
         if isinstance(error, Exception) and not isinstance(error, StopIteration):
             raise
         # An exit in a thread would end nothing, and reach nobody; a future cannot carry StopIteration.

@@ -118,11 +118,11 @@ class _Checker:
     def check(self, value: object, depth: int, *, plain: bool = False) -> None:
         """Check a value in `depth - 1` containers; inside a custom value everything is `plain`: no typed values."""
         kind = type(value)
-        if kind is dict:
-            if TYPE in value and not plain:  # type: ignore[operator]  # a dict
-                self._typed(value, depth)  # type: ignore[arg-type]  # the same
+        if type(value) is dict:
+            if TYPE in value and not plain:
+                self._typed(value, depth)
             else:
-                self._object(value, depth, plain=plain)  # type: ignore[arg-type]  # the same
+                self._object(value, depth, plain=plain)
         elif kind is list:
             items = cast("list[object]", value)
             self._enter(len(items), depth)

@@ -177,7 +177,7 @@ class Container(WireBacked):
                 break
             if not is_container(inner):
                 raise unreachable(inner, segments, position + 1)
-            holder = holder._child(segments[position], inner)  # type: ignore[arg-type]  # it is a container
+            holder = holder._child(segments[position], inner)
             position += 1
         if not holder._takes(segments[position]):  # noqa: SLF001 - of its own class
             raise unreachable(holder._wire, segments, position)  # noqa: SLF001 - of its own class
@@ -223,13 +223,13 @@ class Container(WireBacked):
                 raise unreachable(holder._wire, segments, position)
             if not is_container(wire):
                 raise unreachable(wire, segments, position + 1)
-            holder = holder._child(segments[position], wire)  # type: ignore[arg-type]  # it is a container
+            holder = holder._child(segments[position], wire)
         return holder
 
     def _value(self, segment: str | int, wire: Wire) -> object:
         """Return the value of a wire value that stands here."""
         if is_container(wire):
-            return self._child(segment, wire)  # type: ignore[arg-type]  # the same
+            return self._child(segment, wire)
         return decode(wire, self._converters, (segment,)) if isinstance(wire, dict) else wire
 
     def _child(self, segment: str | int, wire: WireObject | WireList) -> "Container":

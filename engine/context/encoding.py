@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from enum import Enum
 from math import isfinite
-from typing import Final, cast
+from typing import Final, TypeGuard, cast
 
 from engine.context.check import SIZE_HINT, check_limits, size
 from engine.context.converters import Converter, Converters
@@ -84,11 +84,11 @@ class _Encoder:
     def encode(self, value: object, depth: int) -> Wire:
         kind = type(value)
         if kind in SCALARS:
-            return self._scalar(value)  # type: ignore[arg-type]  # its type is one of those
-        if kind is dict:
-            return self._object(value, depth)  # type: ignore[arg-type]  # the same
-        if kind is list or kind is tuple:
-            return self._list(value, depth)  # type: ignore[arg-type]  # the same
+            return self._scalar(value)  # type: ignore[arg-type]  # a member of SCALARS, which types cannot say
+        if type(value) is dict:
+            return self._object(value, depth)
+        if type(value) is list or type(value) is tuple:
+            return self._list(value, depth)
         if self._plain_for is not None:
             raise ContextConverterError(
                 f"expected plain JSON from the converter of {self._plain_for.wire_name!r}, "
@@ -260,6 +260,6 @@ def _copied(wire: Wire) -> Wire:
     return wire
 
 
-def is_container(wire: object) -> bool:
+def is_container(wire: object) -> TypeGuard[WireObject | WireList]:
     """Return whether a wire value is a plain object or a list: something that a path can lead into."""
     return type(wire) is list or (type(wire) is dict and TYPE not in wire)

@@ -147,7 +147,7 @@ def _read_nothing(text: str) -> NoReturn:
     raise ValueError(f"{text} is not of the form")
 
 
-def _form(  # noqa: PLR0917 - the lines of the table stand one below the other
+def _form(  # noqa: PLR0917 - by position, so that the table of forms can be read in columns
     name: str,
     type_: type,
     pattern: re.Pattern[str],

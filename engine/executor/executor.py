@@ -91,7 +91,8 @@ class Executor:
             _LOGGER.info("Waiting up to %g s for %d nodes that are under way", seconds, count)
         try:
             async with asyncio.timeout(seconds):
-                while len(self._attempts) or self._settings.traffic.proposals:  # noqa: ASYNC110 - once in a life
+                # Looked at now and then: two counts change with every node, and events for them would cost each one.
+                while len(self._attempts) or self._settings.traffic.proposals:  # noqa: ASYNC110 - said above
                     await asyncio.sleep(_LOOK_SECONDS)
         except TimeoutError:
             _LOGGER.warning("%d nodes have not ended within %g s; they are begun again", len(self._attempts), seconds)

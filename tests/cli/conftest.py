@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import orjson
 import pytest
@@ -94,23 +94,31 @@ def finish(process: "subprocess.Popen[str]") -> Answer:
 def read_until(process: "subprocess.Popen[str]", words: str) -> list[str]:
     """Read a process's lines until one has these words, and return all of them."""
     assert process.stdout is not None
-    lines: list[str] = []
-    for line in process.stdout:
-        lines.append(line)
-        if words in line:
-            return lines
-    raise AssertionError(f"expected a line with {words!r}, but stdout was:\n{''.join(lines)}\n{finish(process).err}")
+    lines = _lines_until(process.stdout, words)
+    assert any(words in line for line in lines[-1:]), (
+        f"expected {words!r}, but stdout was:\n{''.join(lines)}\n{finish(process).err}"
+    )
+    return lines
 
 
 def logged(process: "subprocess.Popen[str]", words: str) -> str:
     """Read what a process logs until a line has these words, and return that line."""
     assert process.stderr is not None
+    lines = _lines_until(process.stderr, words)
+    assert any(words in line for line in lines[-1:]), (
+        f"expected a line with {words!r}, but it logged:\n{''.join(lines)}"
+    )
+    return lines[-1]
+
+
+def _lines_until(stream: IO[str], words: str) -> list[str]:
+    """Return the lines up to the first one with these words, or all there are."""
     lines: list[str] = []
-    for line in process.stderr:
+    for line in stream:
         lines.append(line)
         if words in line:
-            return line
-    raise AssertionError(f"expected a line with {words!r}, but it logged:\n{''.join(lines)}")
+            break
+    return lines
 
 
 def resume_words(answer: Answer) -> list[str]:
