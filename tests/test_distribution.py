@@ -1,4 +1,4 @@
-"""What is published: the archive of sources is the whole project, and what is built from it holds the packages alone."""
+"""What is published: the archive of sources is the whole project, and the package built from it the code alone."""
 
 import subprocess
 import sys

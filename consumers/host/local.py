@@ -16,13 +16,14 @@ import orjson
 
 from consumers.host.bulletin import Announced
 from consumers.host.calls import NotedCall, encode_calls, read_calls
+from consumers.host.damage import aside, check_begun, telling
 from consumers.host.errors import GroupDiffersError
 from consumers.host.parked import Parked, Request, read_parked
 from consumers.host.progress import PartitionProgress, read_progress
 from engine.errors import ArgumentError
 from engine.limits import FOLLOW_ASKED_SECONDS, PARTITIONS_MAX
 from engine.log.port import Owner
-from engine.store.errors import StoreError, StoreLockedError
+from engine.store.errors import StoreDamagedError, StoreError, StoreLockedError
 from engine.store.port import pages, prefix_end
 from engine.store.rocks import RocksStore
 
@@ -60,26 +61,30 @@ class LocalProgress:
     Its only member owns all partitions; the store's lock keeps a second one out.
     """
 
-    def __init__(self, store: RocksStore, partitions: int) -> None:
+    def __init__(self, store: RocksStore, partitions: int, group: str = "") -> None:
         self._store = store
         self._partitions = partitions
+        self._group = group
         self._requests = store.directory / _REQUESTS
         self._handed_over: Path | None = None
 
     @classmethod
-    def open(cls, directory: Path, partitions: int) -> "LocalProgress":
+    def open(cls, directory: Path, partitions: int, group: str = "") -> "LocalProgress":
         """Open the records of a group; make them where there are none.
 
         Args:
             directory: Where they are or will be; for this group of this log alone.
             partitions: Of the log.
+            group: The group's name, which is recorded and then expected; an empty text for none.
 
         Raises:
             GroupDiffersError: Another host of the group is at work.
             StoreError: The store cannot be opened.
         """
+        check_begun(directory)
         try:
-            return cls(RocksStore.open(directory, FAMILIES), partitions)
+            with telling(aside(directory)):
+                return cls(RocksStore.open(directory, FAMILIES), partitions, group)
         except StoreLockedError as error:
             raise GroupDiffersError(
                 f"expected no other host of the group whose progress is in {directory}, but one is at work.",
@@ -110,18 +115,20 @@ class LocalProgress:
 
     async def load(self, partition: int) -> PartitionProgress | None:
         """Return how far the group has come in a partition, or None when it has not begun."""
-        text = self._store.get(_POSITIONS, b"%06d" % partition)
-        return None if text is None else read_progress(text, str(self._store.directory))
+        with telling(self._hint):
+            text = self._store.get(_POSITIONS, b"%06d" % partition)
+            return None if text is None else self._own(text)
 
     async def save(self, partition: int, progress: PartitionProgress) -> None:
         """Record how far the group has come; it survives the death of the process."""
         batch = self._store.batch()
-        batch.put(_POSITIONS, b"%06d" % partition, progress.encode())
+        batch.put(_POSITIONS, b"%06d" % partition, replace(progress, group=self._group or progress.group).encode())
         self._store.write(batch)
 
     async def parked(self, partition: int) -> list[Parked]:
         """Return what is parked of a partition."""
-        return [parked for parked in all_parked(self._store) if parked.partition == partition]
+        with telling(self._hint):
+            return [parked for parked in all_parked(self._store) if parked.partition == partition]
 
     async def park(self, parked: Parked) -> None:
         """Keep a parked change; it survives the death of the process."""
@@ -137,8 +144,9 @@ class LocalProgress:
 
     async def noted(self, partition: int) -> Sequence[NotedCall]:
         """Return the calls that were written down in a partition."""
-        text = self._store.get(_CALLS, b"%06d" % partition)
-        return () if text is None else read_calls(text, str(self._store.directory))
+        with telling(self._hint):
+            text = self._store.get(_CALLS, b"%06d" % partition)
+            return () if text is None else read_calls(text, str(self._store.directory))
 
     async def note(self, partition: int, calls: Sequence[NotedCall]) -> None:
         """Write calls down, in place of those that were; they survive the death of the process."""

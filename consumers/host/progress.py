@@ -61,11 +61,13 @@ class PartitionProgress:
         topic_id: The identity of the topic that is followed.
         services: By their names, also those that no host has at the moment.
         at_work: Whether a host follows; if none does any more, it ended without letting go.
+        group: The group's name, where only what is recorded can tell it; otherwise an empty text.
     """
 
     topic_id: str
     services: Mapping[str, Progress]
     at_work: bool = False
+    group: str = ""
 
     @property
     def lowest(self) -> int:
@@ -79,9 +81,10 @@ class PartitionProgress:
             bytes_max: When it is longer, services repeat from the lowest place that is open, those with most first.
         """
         services = dict(self.services)
+        group = {"group": self.group} if self.group else {}
         for name in (*sorted(services, key=lambda each: -len(services[each].open)), None):
             rows = {each: _row(progress) for each, progress in services.items()}
-            text = orjson.dumps({"topic": self.topic_id, "at_work": self.at_work, "services": rows})
+            text = orjson.dumps({"topic": self.topic_id, "at_work": self.at_work, "services": rows, **group})
             if bytes_max is None or len(text) <= bytes_max or name is None:
                 return text
             services[name] = Progress(services[name].lowest, seen=services[name].seen)
@@ -100,10 +103,12 @@ def read_progress(text: bytes, where: str) -> PartitionProgress:
     """
     try:
         row = orjson.loads(text)
-        topic_id, services, at_work = row["topic"], row["services"], row.get("at_work", False)
+        topic_id, services = row["topic"], row["services"]
+        # Earlier versions recorded neither.
+        at_work, group = row.get("at_work", False), row.get("group", "")
         found = {str(name): _progress(numbers) for name, numbers in services.items()}
-        if isinstance(topic_id, str) and isinstance(at_work, bool):
-            return PartitionProgress(topic_id, found, at_work)
+        if isinstance(topic_id, str) and isinstance(at_work, bool) and isinstance(group, str):
+            return PartitionProgress(topic_id, found, at_work, group)
     except (AttributeError, KeyError, TypeError, ValueError):
         pass
     raise StoreDamagedError(f"expected the progress of services in {where}, but found {text[:80]!r}.")

@@ -15,6 +15,7 @@ from engine.context.check import check_wire
 from engine.context.values import WireObject, shown
 from engine.core.identity import RUN_ID_PATTERN
 from engine.core.rejection import OVERSIZED, UNDECODABLE, Rejection
+from engine.core.traceparent import is_traceparent
 from engine.errors import ContextError
 from engine.limits import (
     ERROR_MESSAGE_CHARACTERS_MAX,
@@ -76,7 +77,9 @@ class _Command(BaseModel):
         default=None, description="Comes back in every commit of the run that this command creates; else the run's id."
     )
     traceparent: str | None = Field(
-        default=None, max_length=ID_CHARACTERS_MAX, description="W3C trace context of whoever creates the run."
+        default=None,
+        max_length=ID_CHARACTERS_MAX,
+        description="W3C trace context of whoever creates the run. A text that is none is ignored.",
     )
 
 
@@ -145,7 +148,10 @@ def command_record(command: Command, source: str) -> Record:
 
 
 def decode(value: bytes) -> Command | Rejection:
-    """Return the command in these bytes, or why they hold none: any bytes get an answer."""
+    """Return the command in these bytes, or why they hold none: any bytes get an answer.
+
+    A `traceparent` that is none is left out, as W3C Trace Context asks: it is no reason to refuse, and goes no further.
+    """
     if len(value) > RECORD_BYTES_MAX:
         return Rejection(OVERSIZED, f"expected at most {RECORD_BYTES_MAX} bytes, but found {len(value)}")
     try:
@@ -165,6 +171,9 @@ def decode(value: bytes) -> Command | Rejection:
         return Rejection(UNDECODABLE, f"expected a command, but at {place}: {first['msg']}")
     except (ValueError, ContextError, RecursionError) as error:
         return Rejection(UNDECODABLE, f"expected a command as JSON, but {error}")
+    if command.traceparent is not None and not is_traceparent(command.traceparent):
+        # Here and not where runs are made, because logs hold runs that carry on such a text, and are decided once more.
+        return command.model_copy(update={"traceparent": None})
     return command
 
 

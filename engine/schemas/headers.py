@@ -83,7 +83,13 @@ class CommitHeaders(TypedDict):
         Annotated[Text, Field(description="The id of the first command that caused the events, if one did.")]
     ]
     traceparent: NotRequired[
-        Annotated[Text, Field(description="W3C trace context of the command that created the run, if it named one.")]
+        Annotated[
+            Text,
+            Field(
+                description="W3C trace context of the command that created the run, if it named one. Early versions of "
+                "Runline carried on any text."
+            ),
+        ]
     ]
     epoch: Epoch
     prev: Annotated[

@@ -1,4 +1,7 @@
-"""SIGKILL at any instant: what was acknowledged is finished, once, with an unbroken chain."""
+"""SIGKILL at any instant: what was acknowledged is finished, once, with an unbroken chain.
+
+RUNLINE_SEED=<number> draws the same instants again.
+"""
 
 import asyncio
 import os
@@ -12,6 +15,7 @@ from pathlib import Path
 from engine.log.embedded import EmbeddedLog
 from engine.log.port import EVENTS, LogRecord
 from tests.checkers import Effect, accepted_commits, check_runs
+from tests.support.seeds import drawn_seed
 
 KILLS = 50
 WORKER = Path(__file__).parent / "worker.py"
@@ -53,9 +57,7 @@ async def read_all(directory: Path) -> list[LogRecord]:
 
 
 def test_fifty_kills_lose_nothing_double_nothing_and_tear_nothing(tmp_path: Path) -> None:
-    seed = random.randrange(2**32)
-    print(f"seed {seed}")
-    chance = random.Random(seed)
+    chance = random.Random(drawn_seed())
     (tmp_path / "ledger").touch()
     begins = 0.0
     for number in range(KILLS):

@@ -132,9 +132,7 @@ async def test_a_group_gives_its_only_member_every_partition_and_stands_by_it(op
 
 async def test_poison_stays_what_it_is_and_harms_no_other_record(open_log: OpenLog) -> None:
     log = await open_log()
-    seed = random.randrange(2**32)
-    print(f"seed {seed}")
-    chance = random.Random(seed)
+    chance = random.Random(drawn_seed())
     poison = [
         Record("", b"", {}),
         Record("\0", b"\0", {"ce_id": "\0"}),

@@ -10,16 +10,19 @@ from hypothesis import strategies as st
 from engine import EngineService
 from engine.core.commands import FORMAT, CancelRun, Command, CreateRun, StartRun, command_record, decode, encode
 from engine.core.rejection import UNDECODABLE, Rejection
-from engine.log.port import COMMANDS, REJECTIONS, LogRecord, Record
+from engine.log.port import COMMANDS, EVENTS, REJECTIONS, LogRecord, Record
+from engine.ports import SystemClock, SystemIds
 from tests.simulation.log import SimulatedLog
 from tests.support.engines import until
 from tests.support.wire import check_records, cloud_event, problems, validator
 from tests.support.workflows import END, chain
 
 RUN = "01a2051f-8be2-7920-9513-584d749a374a"
+_TRACE, _PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+TRACEPARENT = f"00-{_TRACE}-{_PARENT}-01"
 COMMANDS_OF_EACH_TYPE: list[Command] = [
     CreateRun(
-        id="c1", run=RUN, workflow="w", version="v", correlation="order 42", traceparent="00-1-2-01", tags=["a", "ü b"]
+        id="c1", run=RUN, workflow="w", version="v", correlation="order 42", traceparent=TRACEPARENT, tags=["a", "ü b"]
     ),
     StartRun(id="c2", run=RUN, context={"at": {"$type": "date", "value": "2026-03-01"}}),
     CancelRun(id="c3", run=RUN, reason="enough"),
@@ -129,6 +132,69 @@ def test_an_integer_that_a_reader_would_round_is_refused(number: str) -> None:
 def test_many_digits_that_are_no_such_integer_are_taken_as_they_are(value: object) -> None:
     command = StartRun(id="c", run=RUN, context={"a": value})
     assert decode(encode(command)) == command
+
+
+TRACEPARENTS = [TRACEPARENT, f"00-{_TRACE}-{_PARENT}-ff", f"01-{_TRACE}-{_PARENT}-00", f"fe-{_TRACE}-{_PARENT}-01-more"]
+NO_TRACEPARENTS = {
+    "nothing": "",
+    "junk": "a",
+    "short ids": "00-1-2-01",
+    "an id of zeros": f"00-{'0' * 32}-{_PARENT}-01",
+    "a parent of zeros": f"00-{_TRACE}-{'0' * 16}-01",
+    "capitals": TRACEPARENT.upper(),
+    "a forbidden version": f"ff-{_TRACE}-{_PARENT}-01",
+    "more than the first version has": f"{TRACEPARENT}-more",
+    "more without a dash": f"01-{_TRACE}-{_PARENT}-01more",
+    "a blank in front": f" {TRACEPARENT}",
+    "a line feed behind": f"{TRACEPARENT}\n",
+    "other digits": TRACEPARENT.replace("1", "\u0661"),
+    "no flags": f"00-{_TRACE}-{_PARENT}",
+}
+
+
+def created_with(traceparent: str, run: str = RUN) -> bytes:
+    return orjson.dumps({"type": "run.start", "id": "c", "run": run, "workflow": "chain", "traceparent": traceparent})
+
+
+@pytest.mark.parametrize("text", TRACEPARENTS)
+def test_a_trace_context_is_taken_as_it_is(text: str) -> None:
+    found = decode(created_with(text))
+    assert isinstance(found, StartRun)
+    assert found.traceparent == text
+
+
+@pytest.mark.parametrize("text", NO_TRACEPARENTS.values(), ids=NO_TRACEPARENTS)
+def test_a_text_that_is_no_trace_context_is_ignored(text: str) -> None:
+    found = decode(created_with(text))
+    assert isinstance(found, StartRun)
+    assert found == StartRun(id="c", run=RUN, workflow="chain")
+    assert problems(validator("command"), orjson.loads(created_with(text))) == []
+
+
+async def test_a_run_carries_on_a_trace_context_and_no_other_text() -> None:
+    log, ids = SimulatedLog(), SystemIds(SystemClock())
+    runs = {ids.run_id(): TRACEPARENT, ids.run_id(): "junk"}
+
+    def ended(run: str) -> bool:
+        types = (record.headers["types"] for record in log.partition(EVENTS, 0).records if record.key == run)
+        return any("run.succeeded" in each for each in types)
+
+    async with EngineService.open(log) as engine:
+        await engine.publish_workflow(chain(END))
+        for run, traceparent in runs.items():
+            log.land(COMMANDS, 0, Record(run, created_with(traceparent, run), {}))
+        for run in runs:
+            await until(lambda run=run: ended(run))  # type: ignore[misc]  # bound now, not later
+    commits = [record for record in log.partition(EVENTS, 0).records if record.key in runs]
+    carried = {record.key: record.headers.get("traceparent") for record in commits}
+    created = {
+        record.key: event.get("traceparent")
+        for record in commits
+        for event in orjson.loads(record.value)["events"]
+        if event["type"] == "run.created"
+    }
+    assert list(carried.values()) == list(created.values()) == [TRACEPARENT, None]
+    check_records(EVENTS, log.partition(EVENTS, 0).records)
 
 
 async def test_the_refusal_of_an_unknown_format_is_there_for_all_to_see() -> None:
