@@ -64,6 +64,7 @@ if TYPE_CHECKING:
     from engine.nodes.node_type import Done as Done
     from engine.nodes.node_type import Ended as Ended
     from engine.nodes.node_type import Failed as Failed
+    from engine.nodes.node_type import Left as Left
     from engine.nodes.node_type import NodeType as NodeType
     from engine.nodes.node_type import Problem as Problem
     from engine.nodes.node_type import Step as Step
@@ -117,6 +118,7 @@ _HOME = {
     "EngineService": "engine.service",
     "Failed": "engine.nodes.node_type",
     "InvalidDefinitionError": "engine.workflow.validation",
+    "Left": "engine.nodes.node_type",
     "LogDamagedError": "engine.errors",
     "LogDeniedError": "engine.log.errors",
     "LogError": "engine.errors",

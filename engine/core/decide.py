@@ -246,7 +246,7 @@ class _Draft:
                 if outcome.error is not None:
                     self._fail(trace.number, node.id, outcome.error)
                 else:
-                    self._add_success(trace.number, node, outcome.changes, outcome.output, "")
+                    self._add_success(trace.number, node, outcome.changes, outcome.output, outcome.message)
                     self.advance()
                 return
 

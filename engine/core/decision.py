@@ -28,7 +28,8 @@ class Asked(NamedTuple):
 class Outcome(NamedTuple):
     """A node's work came to an end outside the core: with changes and an output, or with an error.
 
-    The changes were checked where they were made: they fit the context, and leave one within its limits.
+    The changes and the message were checked where they were made: the changes fit the context, and leave one within its
+    limits; the message is a text within its limit.
     """
 
     trace: int
@@ -36,6 +37,7 @@ class Outcome(NamedTuple):
     changes: Sequence[Change]
     output: str
     error: Failed | None
+    message: str = ""
 
 
 class Lost(NamedTuple):

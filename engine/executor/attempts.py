@@ -16,12 +16,13 @@ from engine.context.check import check_limits
 from engine.core.decision import Outcome
 from engine.core.identity import trace_id
 from engine.core.plan import PlannedNode
-from engine.core.soundness import failed_by
+from engine.core.soundness import failed_by, text
 from engine.core.state import OpenTrace, RunState
 from engine.crash_points import CrashPoint
+from engine.errors import RunlineError
 from engine.executor.threads import Threads
 from engine.limits import DRAIN_SECONDS, TRACEBACK_CHARACTERS_MAX
-from engine.nodes.node_type import Failed
+from engine.nodes.node_type import Failed, Left
 from engine.registry import Registry
 
 _LOGGER = logging.getLogger("runline.executor")
@@ -31,6 +32,12 @@ _BEFORE: Final = CrashPoint.ATTEMPT_BEFORE
 _AFTER: Final = CrashPoint.ATTEMPT_AFTER
 
 Deliver = Callable[[str, Outcome], None]
+
+
+class OutputUnknownError(RunlineError):
+    """The work of a node ended without the name of an output."""
+
+    code = "output_unknown"
 
 
 class _Attempt:
@@ -253,7 +260,8 @@ class Attempts:
         state, trace, node, call = attempt.state, attempt.trace, attempt.node, attempt.call
         context = ContextObject.from_wire(state.context, self._registry.converters)
         try:
-            output = await node.node_type.execute(node.configuration, context, call)
+            left = await node.node_type.execute(node.configuration, context, call)
+            output, message = _left(node, left)
             after = context.to_wire()
             if after is not state.context:
                 check_limits(after)
@@ -275,8 +283,17 @@ class Attempts:
                 extra={"run_id": state.run_id, "node_id": node.id, "trace_id": call.trace_id},
             )
         else:
-            return Outcome(trace.number, trace.attempt, changes, output, None)
+            return Outcome(trace.number, trace.attempt, changes, output, None, message)
         return Outcome(trace.number, trace.attempt, (), "", failed)
+
+
+def _left(node: PlannedNode, left: object) -> tuple[str, str]:
+    """Return the output and the message; node types from elsewhere return anything, whatever their signature says."""
+    output, message = left if isinstance(left, Left) else (left, "")
+    if not isinstance(output, str):
+        # None, too, by which a step in the core ends the path: here somebody forgot to return.
+        raise OutputUnknownError(f"expected one of the outputs {', '.join(node.outputs)}, but found {output!r}")
+    return output, text(message)
 
 
 def _same(one: Context, other: Context) -> bool:

@@ -74,6 +74,18 @@ class Work(NamedTuple):
     """Something outside the core must happen: `NodeType.execute` is called."""
 
 
+class Left(NamedTuple):
+    """How a node was left whose work is done.
+
+    Attributes:
+        output: The output to leave by.
+        message: A few words for people.
+    """
+
+    output: str
+    message: str = ""
+
+
 Step = Done | Ended | Failed | Work
 
 ConfigurationT = TypeVar("ConfigurationT", bound=Configuration)
@@ -119,10 +131,11 @@ class NodeType(ABC, Generic[ConfigurationT]):
     def decide(self, configuration: ConfigurationT, context: WireObject) -> Step:
         """Return what happens when a path enters the node. Pure: the same arguments give the same step for ever."""
 
-    async def execute(self, configuration: ConfigurationT, context: "ContextObject", call: "Call") -> str:
+    async def execute(self, configuration: ConfigurationT, context: "ContextObject", call: "Call") -> str | Left:
         """Do the node's work outside the core and return the output to leave by; changes are made to `context`.
 
-        Called when `decide` answered `Work()`. An exception fails the node.
+        `Left(output, message)` says a few words with it. Called when `decide` answered `Work()`. An exception fails the
+        node.
         """
         del configuration, context, call
         raise AssertionError(f"node type {self.name} asked for work and has none")

@@ -10,7 +10,7 @@ from engine.context.values import Wire, WireObject, describe
 from engine.errors import RegistryError, RunlineError
 from engine.expressions import ExpressionError, search
 from engine.nodes.fields import ExpressionText, Items, entries
-from engine.nodes.node_type import Configuration, Done, Failed, NodeType, Problem, Step, Work
+from engine.nodes.node_type import Configuration, Done, Failed, Left, NodeType, Problem, Step, Work
 from engine.workflow.names import Name, is_name
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 
 _DEFAULT: Final = "default"
+_NONE_TAKEN: Final = "no case was true"
 
 
 class ConditionError(RunlineError):
@@ -119,12 +120,12 @@ class Switch(NodeType[SwitchConfiguration]):
         for case in configuration.cases:
             try:
                 if _evaluated(case, context):
-                    return Done(output=case.output, message=f"case '{case.output}'")
+                    return Done(output=case.output, message=_taken(case))
             except (ConditionError, ExpressionError) as error:
                 return Failed(error.code, f"case '{case.output}': {error}")
-        return Done(output=configuration.default, message="no case was true")
+        return Done(output=configuration.default, message=_NONE_TAKEN)
 
-    async def execute(self, configuration: SwitchConfiguration, context: "ContextObject", call: "Call") -> str:
+    async def execute(self, configuration: SwitchConfiguration, context: "ContextObject", call: "Call") -> Left:
         """Try the cases in order, the predicates among them, in a thread unless they are async.
 
         Raises:
@@ -139,8 +140,12 @@ class Switch(NodeType[SwitchConfiguration]):
             else:
                 true = await _asked(case.output, case.predicate, context, call)
             if true:
-                return case.output
-        return configuration.default
+                return Left(case.output, _taken(case))
+        return Left(configuration.default, _NONE_TAKEN)
+
+
+def _taken(case: Case) -> str:
+    return f"case '{case.output}'"
 
 
 def _default_in(data: Mapping[str, object]) -> object:

@@ -207,7 +207,8 @@ class RecordedInputs:
         if event["trace"] not in self._inside:
             # The output of a node type from elsewhere may be None, whatever its signature says.
             output = cast("str", event["output"])
-            self._conclude(Outcome(event["trace"], self._attempt(event["trace"]), event["changes"], output, None))
+            attempt = self._attempt(event["trace"])
+            self._conclude(Outcome(event["trace"], attempt, event["changes"], output, None, event["message"]))
         self._ready = event["next"]
 
     def _trace_failed(self, event: TraceFailed) -> None:

@@ -28,6 +28,7 @@ NOBODY_ELSE_KNOWS = {
     "run.started command",
     "run.cancelled command",
     "run.cancelled reason",
+    "trace.succeeded of an attempt message",
     "command.refused command",
     "trace.started executor",
 }
@@ -76,7 +77,7 @@ def count_noticed(
                 name = named(event, path, attempt=event.get("trace") not in begun)
                 difference = redecider.check(changed(commit, index, path))
                 counts[difference is None][name] += 1
-            begun |= {event["trace"]} if event["type"] == "trace.started" else set()
+            begun |= {event["trace"]} if event["type"] == "trace.started" and "executor" not in event else set()
 
 
 def leaves(value: Wire, path: tuple[str | int, ...] = ()) -> Iterator[Path]:

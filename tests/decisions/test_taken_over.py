@@ -10,7 +10,7 @@ from engine.core.commands import CancelRun, StartRun, encode
 from engine.core.records import commit_id
 from engine.core.view import Accepted, View
 from engine.log.port import COMMANDS, EVENTS, Record
-from engine.nodes.node_type import Configuration, Done, Ended, Failed, NodeType, Step, Work
+from engine.nodes.node_type import Configuration, Done, Ended, Failed, Left, NodeType, Step, Work
 from engine.ports import SystemIds
 from projections.decisions import DecisionReport, Redecider, replay_decisions
 from projections.decisions.inputs import COMMAND, OUTCOME, REFUSAL
@@ -59,9 +59,9 @@ class Oracle(NodeType[OracleConfiguration]):
                 raise LookupError("no answer")
         return Work()
 
-    async def execute(self, configuration: OracleConfiguration, context: ContextObject, call: Call) -> str:
+    async def execute(self, configuration: OracleConfiguration, context: ContextObject, call: Call) -> Left:
         context.set("asked", f"{configuration.answer} {call.attempt}")
-        return "other"
+        return Left("other", f"asked for {configuration.answer}")
 
 
 def with_oracle() -> Registry:

@@ -11,6 +11,7 @@ from engine import Call, ContextObject, EngineService, Registry, Run, RunStatus,
 from engine.context.values import WireObject
 from engine.core.commands import CancelRun, CreateRun, StartRun, encode
 from engine.core.records import Heading, PartHeading, commit_record, commit_value, part_record
+from engine.core.soundness import text
 from engine.core.view import View
 from engine.errors import LogError, RunEndedError, RunlineError, RunNotCreatedError
 from engine.executor import checkpointer
@@ -18,7 +19,7 @@ from engine.executor.beginning import begin
 from engine.limits import RECORD_BYTES_MAX
 from engine.log.partitioner import partition_of
 from engine.log.port import COMMANDS, EVENTS, REJECTIONS, WORKFLOWS, LogRecord, Record
-from engine.nodes.node_type import Configuration, Done, Ended, NodeType, Step
+from engine.nodes.node_type import Configuration, Done, Ended, Left, NodeType, Step, Work
 from engine.ports import SystemIds
 from tests.simulation.log import SimulatedLog
 from tests.support.engines import QuickClock, executor_of, until
@@ -123,6 +124,59 @@ async def test_a_node_type_that_answers_nonsense_fails_its_run_and_stops_no_othe
             await others_go_on(service)
         # A message may also be cut or repaired.
         assert run.run_status is RunStatus.FAILED or what.endswith("message")
+
+
+class OddWork(NodeType[Configuration]):
+    """A node type from outside whose work ends as the test wants."""
+
+    name: ClassVar[str] = "odd_work"
+    configuration = Configuration
+    left: object
+
+    def decide(self, configuration: Configuration, context: WireObject) -> Step:  # noqa: ARG002 - the same for all
+        return Work()
+
+    async def execute(self, configuration: Configuration, context: ContextObject, call: Call) -> str | Left:  # noqa: ARG002
+        return self.left  # type: ignore[return-value]  # the mistake
+
+
+ODD_WORK: dict[str, object] = {
+    "nothing": None,
+    "a number": 5,
+    "a list": ["next"],
+    "a list as the output's name": Left(["next"]),  # type: ignore[arg-type]
+    "an object as the message": Left("next", object()),  # type: ignore[arg-type]
+    "a surrogate in the message": Left("next", "\udcff"),
+    "an enormous message": Left("next", "x" * 2_000_000),
+    "a message": Left("next", "done by hand"),
+}
+ODD_WORK_MESSAGES = {
+    "a surrogate in the message": "\\udcff",
+    "an enormous message": text("x" * 2_000_000),
+    "a message": "done by hand",
+}
+
+
+@pytest.mark.parametrize("what", ODD_WORK)
+async def test_a_node_type_whose_work_answers_nonsense_fails_its_run_and_stops_no_other(what: str) -> None:
+    odd = OddWork()
+    odd.left = ODD_WORK[what]
+    registry = Registry()
+    registry.node_type(odd)
+    async with engine(SimulatedLog(), registry) as service:
+        await service.publish_workflow(chain({"id": "odd", "type": "odd_work"}, END))
+        try:
+            run = await service.run_workflow("chain", timeout=SECONDS)
+        finally:
+            await others_go_on(service)
+        message = (await service.get_traces(run.run_id))[1].message
+    if what in ODD_WORK_MESSAGES:
+        assert run.run_status is RunStatus.SUCCESS
+        assert message == ODD_WORK_MESSAGES[what]
+    else:
+        assert run.run_status is RunStatus.FAILED
+        assert run.error is not None
+        assert run.error.node_id == "odd"
 
 
 @pytest.mark.parametrize("where", ["configure", "check"])

@@ -8,7 +8,7 @@ from engine.context import ContextObject
 from engine.context.values import WireObject
 from engine.errors import RegistryError
 from engine.expressions import ExpressionError
-from engine.nodes.node_type import Done, Failed, Step, Work
+from engine.nodes.node_type import Done, Failed, Left, Step, Work
 from engine.nodes.switch import ConditionError, Switch
 from engine.registry import Registry
 
@@ -20,7 +20,7 @@ def decide(context: WireObject, *cases: object, **fields: object) -> Step:
     return node.decide(node.configure({"cases": list(cases), **fields}), context)
 
 
-async def execute(context: ContextObject, call: Call, *cases: object) -> str:
+async def execute(context: ContextObject, call: Call, *cases: object) -> Left:
     node = Switch()
     configuration = node.configure({"cases": list(cases)})
     assert node.decide(configuration, context.to_wire()) == Work()
@@ -104,7 +104,12 @@ async def test_predicates_and_expressions_are_tried_in_order(registry: Registry,
         {"output": "three", "predicate": "async"},
     ]
     outputs = [await execute(ContextObject({"n": n}), make_call(), *cases) for n in (1, 2, 3, 4)]
-    assert outputs == ["one", "two", "three", "default"]
+    assert outputs == [
+        Left("one", "case 'one'"),
+        Left("two", "case 'two'"),
+        Left("three", "case 'three'"),
+        Left("default", "no case was true"),
+    ]
     assert asked == ["sync", "sync", "async", "sync", "async"]
     assert callable(sync)
     assert callable(async_)

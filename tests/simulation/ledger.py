@@ -5,7 +5,7 @@ from random import Random
 
 from engine import Call, ContextObject, Registry
 from engine.context.values import WireObject
-from engine.nodes.node_type import Configuration, Done, Failed, NodeType, Step, Work
+from engine.nodes.node_type import Configuration, Done, Failed, Left, NodeType, Step, Work
 from engine.nodes.switch import Switch, SwitchConfiguration
 from tests.checkers import Effect
 
@@ -207,7 +207,7 @@ class WatchedSwitch(Switch):
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
 
-    async def execute(self, configuration: SwitchConfiguration, context: ContextObject, call: Call) -> str:
+    async def execute(self, configuration: SwitchConfiguration, context: ContextObject, call: Call) -> Left:
         """Write the execution down, and ask the predicates."""
         self._desk.write(call)
         return await super().execute(configuration, context, call)
