@@ -18,6 +18,7 @@ from consumers.host.host import ServiceHost
 from consumers.host.lag import Lag
 from consumers.host.loading import load_services
 from consumers.host.opening import open_progress, read_group, reset_group
+from consumers.host.standing import check_topic
 from consumers.host.start import Start
 from consumers.host.wanted import STATUS_OF, Wanted
 from engine.change import RUN_TYPES, TRACE_TYPES
@@ -224,7 +225,11 @@ def _lines(lags: Sequence[Lag]) -> list[str]:
 async def _print_lag(options: FollowOptions, settings: Settings, output: Output) -> int:
     async with open_reading(settings) as log:
         progress, parked = await read_group(log, options.group, options.directory(settings))
-        ends = {number: (await log.ends(EVENTS, number)).end for number in progress}
+        # In a partition without services nobody was at work since --reset, whichever log that was.
+        followed = {number: each for number, each in progress.items() if each.services}
+        for topic_id in sorted({each.topic_id for each in followed.values()}):
+            await check_topic(log, topic_id)
+        ends = {number: (await log.ends(EVENTS, number)).end for number in followed}
     rows = rows_of(progress, parked, ends)
     output.draw(draw_lags(rows))
     output.document({"group": options.group, "services": [row._asdict() for row in rows]})

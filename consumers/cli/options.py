@@ -6,7 +6,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from consumers.host.local import check_name
+from consumers.host.arguments import check_name
 from consumers.host.opening import FOLLOWERS
 from engine.cli.options import ReadingOptions
 from engine.settings import Settings

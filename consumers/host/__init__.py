@@ -4,6 +4,7 @@ from consumers.host.delivery import Delivery as Delivery
 from consumers.host.delivery import DeliveryService as DeliveryService
 from consumers.host.delivery import Service as Service
 from consumers.host.errors import GroupDiffersError as GroupDiffersError
+from consumers.host.errors import HostCancelledError as HostCancelledError
 from consumers.host.errors import PartitionStoppedError as PartitionStoppedError
 from consumers.host.errors import ServiceInvalidError as ServiceInvalidError
 from consumers.host.errors import StopReason as StopReason

@@ -158,8 +158,9 @@ class Bulletin:
             if record.offset >= end and (announced := _announced(record)) and announced.host != self._host:
                 self.announced.put_nowait(announced)
         elif key.startswith(_CALLS):
-            if (number := key.removeprefix(_CALLS)).isdecimal():
-                self._calls[int(number)] = record.value
+            # As the key of a parked change begins: the partition stands behind the name.
+            if (partition := parked_in(key)[1]) >= 0:
+                self._calls[partition] = record.value
         elif key:
             self._take_parked(key, record, end)
         self._read = record.offset + 1

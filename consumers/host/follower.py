@@ -188,7 +188,7 @@ class Follower:
         task = asyncio.create_task(self._release(parked), name=parked.key)
         self._tasks[task] = None
         task.add_done_callback(lambda task: self._released(task, parked.asked))
-        task.add_done_callback(self._ended)
+        task.add_done_callback(self._over)
 
     def _released(self, task: asyncio.Task[None], done: str) -> None:
         del self._tasks[task]
@@ -305,7 +305,7 @@ class Follower:
         if lane is None:
             lane = self._lanes[item.run_id] = _Lane()
             lane.task = asyncio.create_task(self._work(item.run_id, lane))
-            lane.task.add_done_callback(self._ended)
+            lane.task.add_done_callback(self._over)
         lane.items.append(item)
 
     async def _work(self, run_id: str, lane: _Lane) -> None:
@@ -335,6 +335,11 @@ class Follower:
         # The end of an event loop cancels all its tasks, whether or not the host was closed before.
         reader = self._reader
         return self._draining or (reader is not None and (reader.cancelled() or reader.cancelling() > 0))
+
+    def _over(self, task: asyncio.Task[None]) -> None:
+        # Whoever lets go cancels all tasks; otherwise one that is cancelled leaves changes behind that nobody delivers.
+        if not (task.cancelled() and self._leaving()):
+            self._ended(task)
 
     def _finish(self, item: Item) -> None:
         self.track.finish(item.place)

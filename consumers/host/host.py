@@ -2,28 +2,28 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from types import TracebackType
 from typing import Self
 
-from consumers.host.arguments import check_choices, check_mapping, check_numbers
+from consumers.host.arguments import check_choices, check_numbers, check_ports, check_services
 from consumers.host.attempts import Attempts, Retry
 from consumers.host.care import Turn
-from consumers.host.delivery import HostedService, Service, check_service, is_asynchronous
-from consumers.host.errors import GroupDiffersError
+from consumers.host.delivery import Service
+from consumers.host.errors import GroupDiffersError, HostCancelledError
+from consumers.host.failure import Failure
 from consumers.host.follower import Follower
+from consumers.host.hosted import HostedServices
 from consumers.host.lag import Lag
-from consumers.host.local import check_name
-from consumers.host.loops import HostLoop, OwnLoop
 from consumers.host.parked import Request, parked_in
 from consumers.host.share import Share, Terms
 from consumers.host.start import Start
 from consumers.host.store import ProgressStore
 from consumers.host.wanted import Wanted
-from consumers.host.watchdog import Watchdog
-from engine.errors import ArgumentError, ClosedError, RunlineError
-from engine.executor.threads import Threads
+from engine.errors import ClosedError, RunlineError
 from engine.limits import (
     FOLLOW_ATTEMPTS,
     FOLLOW_CONCURRENT,
@@ -31,7 +31,6 @@ from engine.limits import (
     FOLLOW_RETRY_SECONDS_MIN,
     FOLLOW_SAVE_CHANGES,
     FOLLOW_SAVE_SECONDS,
-    FOLLOW_SERVICES_MAX,
 )
 from engine.log.port import EVENTS, Log
 from engine.ports import Clock, SystemClock
@@ -90,27 +89,19 @@ class ServiceHost:
         adopt: bool = False,
         clock: Clock | None = None,
     ) -> None:
+        check_ports(log, store)
         check_services(services)
-        check_choices(start, wanted)
+        check_choices(start, wanted, hold=hold, own_loops=own_loops, adopt=adopt)
         check_numbers(concurrent, attempts, deaths, timeout, retry_seconds)
+        clock = SystemClock() if clock is None else clock
         self._log = log
         self._store = store
-        self._threads = Threads(asyncio.get_running_loop())
-        self._watchdog = Watchdog(asyncio.get_running_loop(), "the whole host")
-        here = HostLoop(self._watchdog, timeout)
-        self._loops = {
-            name: OwnLoop(name, timeout) for name, each in services.items() if own_loops and is_asynchronous(each)
-        }
-        hosted = [
-            HostedService(name, service, self._threads, self._loops.get(name, here), concurrent=concurrent)
-            for name, service in services.items()
-        ]
+        self._services = HostedServices(services, concurrent=concurrent, timeout=timeout, own_loops=own_loops)
         retry = Retry(attempts, retry_seconds, hold)
-        clock = SystemClock() if clock is None else clock
         self._terms = Terms(
             log=log,
             store=store,
-            attempts=[Attempts(each, store, retry, clock) for each in hosted],
+            attempts=[Attempts(each, store, retry, clock) for each in self._services.all],
             start=start,
             wanted=wanted,
             adopt=adopt,
@@ -126,7 +117,7 @@ class ServiceHost:
         self._leaving: set[asyncio.Task[None]] = set()
         self._unsaved = 0
         self._many = asyncio.Event()
-        self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._failure = Failure()
         self._begun = False
         self._closed = False
 
@@ -155,9 +146,7 @@ class ServiceHost:
             )
         self._begun = True
         await self._store.join(self, self._terms.names)
-        self._watchdog.start()
-        for loop in self._loops.values():
-            loop.start()
+        self._services.start()
         work = (self._save_now_and_then, self._hear_requests, self._hear_others)
         self._work = [asyncio.create_task(each()) for each in work]
         for task in self._work:
@@ -167,6 +156,8 @@ class ServiceHost:
         """Wait, bounded, for the calls under way, record how far the services have come, and leave the group."""
         if self._closed:
             return
+        if self._is_cancelled():
+            self._failure.say(HostCancelledError())
         self._closed = True
         try:
             await self.revoked(list(self._shares))
@@ -174,20 +165,22 @@ class ServiceHost:
             for task in self._work:
                 task.cancel()
             await asyncio.gather(*self._work, *self._leaving, return_exceptions=True)
-            self._failed.cancel()
+            self._failure.close()
             await self._store.leave()
-            self._threads.close()
-            self._watchdog.stop()
-            await asyncio.gather(*(loop.close() for loop in self._loops.values()))
+            await self._services.close()
 
     async def failure(self) -> None:
         """Wait until the host cannot go on, which may be never.
 
         Raises:
             GroupDiffersError: The group has other services.
+            StoreDamagedError: What was recorded of the group is damaged.
+            HostCancelledError: Somebody has cancelled the host's tasks, and perhaps whoever waits here together with
+                them.
             Exception: Whatever else went wrong in the host itself, such as MemoryError.
         """
-        await asyncio.shield(self._failed)
+        with self._naming_cancellation():
+            await asyncio.shield(self._failure.reason)
 
     async def caught_up(self) -> None:
         """Wait until everything that is on the log now was dealt with, or is parked, in the host's partitions.
@@ -198,14 +191,15 @@ class ServiceHost:
             ClosedError: The host was closed meanwhile.
             Exception: What `failure` raises, if the host cannot go on.
         """
-        catching_up = asyncio.create_task(self._catch_up())
+        reason, catching_up = self._failure.reason, asyncio.create_task(self._catch_up())
         try:
-            await asyncio.wait((catching_up, self._failed), return_when=asyncio.FIRST_COMPLETED)
-            if self._failed.done() and not self._failed.cancelled():
-                await self._failed
-            if not catching_up.done():
-                raise ClosedError("the host was closed while its services caught up.")
-            await catching_up
+            with self._naming_cancellation():
+                await asyncio.wait((catching_up, reason), return_when=asyncio.FIRST_COMPLETED)
+                if reason.done() and not reason.cancelled():
+                    await reason
+                if not catching_up.done():
+                    raise ClosedError("the host was closed while its services caught up.")
+                await catching_up
         finally:
             catching_up.cancel()
             await asyncio.wait((catching_up,))
@@ -231,9 +225,7 @@ class ServiceHost:
         return found
 
     def _blocked(self, lag: Lag) -> Lag:
-        own = self._loops.get(lag.service)
-        watchdog = self._watchdog if own is None else own.watchdog
-        return lag._replace(blocked=watchdog.blocked.get((lag.service, lag.partition), 0.0))
+        return lag._replace(blocked=self._services.blocked(lag.service, lag.partition))
 
     # What the group says.
 
@@ -242,7 +234,8 @@ class ServiceHost:
         for number in partitions:
             if number not in self._shares and not self._closed:
                 share = self._shares[number] = Share(number, self._terms)
-                self._tasks[number] = asyncio.create_task(self._follow(share))
+                task = self._tasks[number] = asyncio.create_task(share.run())
+                task.add_done_callback(partial(self._followed, share))
         if partitions:
             _LOGGER.info("Following partitions %s", list(partitions))
 
@@ -273,26 +266,32 @@ class ServiceHost:
             task.cancel()
         return self._shares.pop(number, None)
 
-    async def _follow(self, share: Share) -> None:
-        try:
-            await share.run()
-        except Exception as error:  # noqa: BLE001 - whoever runs the host must hear of it, or it stands still
-            self._fail(error)
+    def _followed(self, share: Share, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() or self._shares.get(share.partition) is share:
+            self._ended(task)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        """Fail with a task that did: a mistake of ours, or memory that was short at the wrong moment."""
-        if not task.cancelled() and (error := task.exception()) is not None and not isinstance(error, ClosedError):
-            self._fail(error)
+        """Fail with a task that did: a mistake of ours, memory that was short, or somebody who cancels it."""
+        if task.cancelled():
+            if not self._closed:
+                self._failure.say(HostCancelledError())
+        elif (error := task.exception()) is not None and not isinstance(error, ClosedError):
+            self._failure.say(error)
 
-    def _fail(self, error: BaseException) -> None:
-        if not self._failed.done():
-            self._failed.set_exception(error)
-            # Whoever does not wait for the failure reads of it here.
-            self._failed.exception()
-            if isinstance(error, RunlineError):
-                _LOGGER.error("The host cannot go on: %s", error)
-            else:
-                _LOGGER.error("The host cannot go on", exc_info=error)
+    def _is_cancelled(self) -> bool:
+        """Return whether somebody else has cancelled the host's tasks."""
+        tasks = (*self._work, *self._tasks.values())
+        return not self._closed and any(task.cancelled() or task.cancelling() for task in tasks)
+
+    @contextmanager
+    def _naming_cancellation(self) -> Iterator[None]:
+        """Say what has happened to whoever was cancelled together with the host."""
+        try:
+            yield
+        except asyncio.CancelledError:
+            if self._is_cancelled():
+                raise HostCancelledError from None
+            raise
 
     def _dealt(self) -> None:
         self._unsaved += 1
@@ -370,31 +369,10 @@ class ServiceHost:
             if set(other.services) <= set(self._terms.names) or self._terms.adopt:
                 _LOGGER.warning("Of this group, this host calls %s, but that on %s calls %s", here, other.host, there)
                 continue
-            self._fail(
+            self._failure.say(
                 GroupDiffersError(
                     f"expected hosts of one group to have the same services, but this one calls {here}, and that on "
                     f"{other.host} calls {there}.",
                     hint="Follow with the same services everywhere, or with another group.",
                 )
             )
-
-    def _followers(self) -> list[Follower]:
-        return [follower for share in self._shares.values() for follower in share.followers]
-
-
-def check_services(services: Mapping[str, object]) -> None:
-    """Refuse what no host can call.
-
-    Raises:
-        ServiceInvalidError: A service is none.
-        ArgumentError: There is no service, there are too many, or a name is not what a name must be.
-    """
-    check_mapping(services)
-    if not 1 <= len(services) <= FOLLOW_SERVICES_MAX:
-        raise ArgumentError(
-            f"expected between 1 and {FOLLOW_SERVICES_MAX} services of one group, but found {len(services)}.",
-            hint="Follow with more groups.",
-        )
-    for name, service in services.items():
-        check_name("service", name)
-        check_service(name, service)

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
+from consumers.host.arguments import check_services
 from consumers.host.delivery import Service, check_service, text_of
 from consumers.host.errors import ServiceInvalidError
-from consumers.host.host import check_services
 from engine.application import load_attribute
 from engine.errors import ApplicationError, ArgumentError
 

@@ -2,17 +2,11 @@
 
 import asyncio
 import logging
-import os
-import re
 import secrets
-import time
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
-
-import orjson
 
 from consumers.host.bulletin import Announced
 from consumers.host.calls import NotedCall, encode_calls, read_calls
@@ -20,7 +14,7 @@ from consumers.host.damage import aside, check_begun, telling
 from consumers.host.errors import GroupDiffersError
 from consumers.host.parked import Parked, Request, read_parked
 from consumers.host.progress import PartitionProgress, read_progress
-from engine.errors import ArgumentError
+from consumers.host.requests import Requests
 from engine.limits import FOLLOW_ASKED_SECONDS, PARTITIONS_MAX
 from engine.log.port import Owner
 from engine.store.errors import StoreDamagedError, StoreError, StoreLockedError
@@ -35,24 +29,7 @@ _CALLS: Final = "calls"
 _READ: Final = (_POSITIONS, _PARKED)
 """What is read beside the host; calls concern nobody else, and groups of old have none."""
 FAMILIES: Final = (*_READ, _CALLS)
-_REQUESTS: Final = "requests"
-"""The folder, beside the store's files, of what people ask for: a running host alone may write the store."""
 _PAGE_ROWS: Final = 500
-_TIME_DIGITS: Final = 20
-_NAME: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
-
-
-def check_name(what: str, name: str) -> None:
-    """Refuse a name that cannot stand in a path, a key and a topic.
-
-    Raises:
-        ArgumentError: It is not 1 to 100 letters, digits, '.', '_' or '-', not beginning with '.'.
-    """
-    if _NAME.fullmatch(name) is None:
-        raise ArgumentError(
-            f"expected the name of a {what} of 1 to 100 letters, digits, '.', '_' or '-', not beginning with '.', but "
-            f"found {name[:120]!r}."
-        )
 
 
 class LocalProgress:
@@ -65,7 +42,7 @@ class LocalProgress:
         self._store = store
         self._partitions = partitions
         self._group = group
-        self._requests = store.directory / _REQUESTS
+        self._requests = Requests(store.directory)
         self._handed_over: Path | None = None
 
     @classmethod
@@ -160,64 +137,100 @@ class LocalProgress:
     async def asked(self) -> Request:
         """Wait for the next request; it is forgotten when the one after it is waited for."""
         if self._handed_over is not None:
-            self._handed_over.unlink(missing_ok=True)
+            self._requests.forget(self._handed_over)
         while True:
-            for path in _lying(self._requests):
-                if (request := _read_request(path)) is not None:
-                    self._handed_over = path
-                    return request
-                path.unlink(missing_ok=True)
+            if (found := next(self._requests.take(), None)) is not None:
+                self._handed_over, request = found
+                return request
             await asyncio.sleep(FOLLOW_ASKED_SECONDS)
 
     def _take_in(self) -> None:
-        if not (paths := _lying(self._requests)):
+        if not (taken := list(self._requests.take())):
             return
-        requests = (_read_request(path) for path in paths)
-        asked = {request.key: request.action for request in requests if request is not None}
+        asked = {request.key: request.action for _, request in taken}
         batch = self._store.batch()
         for key, action in asked.items():
             if (text := self._store.get(_PARKED, key.encode())) is not None:
                 parked = read_parked(text, str(self._store.directory))
                 batch.put(_PARKED, key.encode(), replace(parked, asked=action).encode())
         self._store.write(batch)
-        for path in paths:
-            path.unlink(missing_ok=True)
+        for path, _ in taken:
+            self._requests.forget(path)
 
     def reset(self, names: tuple[str, ...]) -> None:
-        """Forget all progress of these services, and what they parked."""
-        batch = self._store.batch()
-        for key, text in self._store.scan(_POSITIONS, b"", None, limit=PARTITIONS_MAX):
-            progress = read_progress(text, str(self._store.directory))
-            kept = {name: each for name, each in progress.services.items() if name not in names}
-            batch.put(_POSITIONS, key, replace(progress, services=kept).encode())
-            batch.delete(_CALLS, key)
-        for parked in all_parked(self._store):
-            if parked.service in names:
-                batch.delete(_PARKED, parked.key.encode())
-        self._store.write(batch)
+        """Forget all progress of these services, and what they parked.
+
+        Raises:
+            GroupDiffersError: It is another group's.
+            StoreError: It cannot be read or written.
+        """
+        with telling(self._hint):
+            batch = self._store.batch()
+            for key, text in self._store.scan(_POSITIONS, b"", None, limit=PARTITIONS_MAX):
+                progress = self._own(text)
+                kept = {name: each for name, each in progress.services.items() if name not in names}
+                batch.put(_POSITIONS, key, replace(progress, services=kept).encode())
+                batch.delete(_CALLS, key)
+            for parked in all_parked(self._store):
+                if parked.service in names:
+                    batch.delete(_PARKED, parked.key.encode())
+            self._store.write(batch)
+
+    @property
+    def _hint(self) -> str:
+        return aside(self._store.directory)
+
+    def _own(self, text: bytes) -> PartitionProgress:
+        progress = read_progress(text, str(self._store.directory))
+        _check_group(self._store.directory, self._group, progress)
+        return progress
 
 
-def read_local(directory: Path) -> tuple[dict[int, PartitionProgress], list[Parked]]:
+def read_local(directory: Path, group: str = "") -> tuple[dict[int, PartitionProgress], list[Parked]]:
     """Return all records of a group, beside its host if there is one, with what is asked and was not taken yet.
 
+    Args:
+        directory: Where they are.
+        group: The group's name, or an empty text for whichever it is.
+
     Raises:
+        GroupDiffersError: They are another group's.
         StoreError: There are none, or they cannot be read.
     """
-    if not (directory / "CURRENT").exists():
+    if not check_begun(directory):
         raise StoreError(
             f"expected the progress of a group in {directory}, but there is none.",
             hint="A group begins with `runline follow --group NAME`.",
         )
     # Before the rows: a host that takes one meanwhile has recorded it there.
-    requests = [request for path in _lying(directory / _REQUESTS) if (request := _read_request(path)) is not None]
-    asked = {request.key: request.action for request in requests}
-    store = RocksStore.open_reading(directory, _READ)
-    try:
-        rows = store.scan(_POSITIONS, b"", None, limit=PARTITIONS_MAX)
-        progress = {int(key): read_progress(text, str(directory)) for key, text in rows}
-        return progress, [replace(each, asked=asked.get(each.key, each.asked)) for each in all_parked(store)]
-    finally:
-        store.close()
+    asked = {request.key: request.action for request in Requests(directory).look()}
+    with telling(aside(directory)):
+        store = RocksStore.open_reading(directory, _READ)
+        try:
+            rows = store.scan(_POSITIONS, b"", None, limit=PARTITIONS_MAX)
+            progress = {_partition(key, directory): read_progress(text, str(directory)) for key, text in rows}
+            for each in progress.values():
+                _check_group(directory, group, each)
+            return progress, [replace(each, asked=asked.get(each.key, each.asked)) for each in all_parked(store)]
+        finally:
+            store.close()
+
+
+def _partition(key: bytes, directory: Path) -> int:
+    if not key.isdigit():
+        raise StoreDamagedError(
+            f"expected partitions of the progress of services in {directory}, but found {key!r:.80}."
+        )
+    return int(key)
+
+
+def _check_group(directory: Path, group: str, progress: PartitionProgress) -> None:
+    """Refuse the progress of another group; that of earlier versions does not say whose it is."""
+    if group and progress.group and progress.group != group:
+        raise GroupDiffersError(
+            f"expected the progress of the group {group} in {directory}, but found that of the group {progress.group}.",
+            hint=f"Give the directory its name {progress.group} again, or name another one with --progress.",
+        )
 
 
 def ask_local(directory: Path, request: Request) -> None:
@@ -226,22 +239,7 @@ def ask_local(directory: Path, request: Request) -> None:
     Raises:
         StoreError: It cannot be written.
     """
-    requests = directory / _REQUESTS
-    # The host takes them in the order of their names.
-    path = requests / f"{time.time_ns():0{_TIME_DIGITS}}-{secrets.token_hex(4)}.json"
-    try:
-        requests.mkdir(exist_ok=True)
-        with (unfinished := path.with_suffix(".new")).open("wb") as file:
-            file.write(orjson.dumps(request._asdict()))
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.rename(path)
-    except OSError as error:
-        raise StoreError(
-            f"expected to leave a request for the group's host in {requests}, but that cannot be written: "
-            f"{error.strerror or error}.",
-            hint="Ask as a user who may write there, such as the one whose host it is.",
-        ) from error
+    Requests(directory).leave(request, secrets.token_hex(4))
 
 
 def all_parked(store: RocksStore) -> Iterator[Parked]:
@@ -250,18 +248,3 @@ def all_parked(store: RocksStore) -> Iterator[Parked]:
     for page in pages(store, _PARKED, b"", prefix_end(b""), _PAGE_ROWS):
         for _, text in page:
             yield read_parked(text, where)
-
-
-def _lying(requests: Path) -> list[Path]:
-    """Return the requests that no host has taken, in the order in which they were made."""
-    # Names of earlier versions say nothing about when, and are shorter.
-    return sorted(requests.glob("*.json"), key=lambda path: (len(path.name), path.name))
-
-
-def _read_request(path: Path) -> Request | None:
-    # What is no request of ours is put away without a word: nobody could be told.
-    with suppress(OSError, KeyError, TypeError, ValueError):
-        row = orjson.loads(path.read_bytes())
-        if row["action"] in ("retry", "skip") and isinstance(row["key"], str):
-            return Request(row["action"], row["key"])
-    return None

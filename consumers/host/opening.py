@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from consumers.host.local import LocalProgress, ask_local, check_name, read_local
+from consumers.host.arguments import check_directory, check_log, check_name
+from consumers.host.local import LocalProgress, ask_local, read_local
 from consumers.host.parked import Parked, Request
 from consumers.host.progress import PartitionProgress
 from consumers.host.sharing import SharedProgress, ask_shared, read_shared, reset_shared
 from consumers.host.store import ProgressStore
-from engine.errors import ArgumentError
 from engine.log.port import Log, SharingLog
 
 FOLLOWERS = "followers"
@@ -25,14 +25,14 @@ def open_progress(log: Log, group: str, directory: Path | None = None) -> Progre
         directory: Where its records are or will be, for a log of this machine.
 
     Raises:
-        ArgumentError: The group's name is none, or there is no directory where one is needed.
+        ArgumentError: The group's name or the log is none, or there is no directory where one is needed.
         GroupDiffersError: Another host of the group is at work on a log that has one at a time.
         StoreError: The records cannot be opened.
     """
-    check_name("group", group)
+    _check(log, group)
     if isinstance(log, SharingLog):
         return SharedProgress(log, group)
-    return LocalProgress.open(_needed(directory), log.partitions)
+    return LocalProgress.open(check_directory(directory), log.partitions, group)
 
 
 async def read_group(
@@ -46,10 +46,10 @@ async def read_group(
         ArgumentError: As `open_progress`.
         RunlineError: There is no such group, or its records cannot be read.
     """
-    check_name("group", group)
+    _check(log, group)
     if isinstance(log, SharingLog):
         return await read_shared(log, group)
-    return read_local(_needed(directory))
+    return read_local(check_directory(directory), group)
 
 
 async def reset_group(log: Log, group: str, directory: Path | None, services: tuple[str, ...]) -> None:
@@ -59,11 +59,11 @@ async def reset_group(log: Log, group: str, directory: Path | None, services: tu
         ArgumentError: As `open_progress`.
         RunlineError: A host is at work, or the records cannot be written.
     """
-    check_name("group", group)
+    _check(log, group)
     if isinstance(log, SharingLog):
         await reset_shared(log, group, services)
         return
-    store = LocalProgress.open(_needed(directory), log.partitions)
+    store = LocalProgress.open(check_directory(directory), log.partitions, group)
     try:
         store.reset(services)
     finally:
@@ -83,14 +83,13 @@ async def ask_group(
         ArgumentError: As `open_progress`.
         RunlineError: The request cannot be written.
     """
-    check_name("group", group)
+    _check(log, group)
     if isinstance(log, SharingLog):
         await ask_shared(log, group, replace(parked, asked=request.action), request.action)
         return
-    ask_local(_needed(directory), request)
+    ask_local(check_directory(directory), request)
 
 
-def _needed(directory: Path | None) -> Path:
-    if directory is None:
-        raise ArgumentError("expected a directory for the progress of a group of a log of this machine.")
-    return directory
+def _check(log: object, group: object) -> None:
+    check_log(log)
+    check_name("group", group)

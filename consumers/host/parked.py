@@ -1,7 +1,7 @@
 """Parked changes: what a service could not deal with, kept with its error until people decide."""
 
 from dataclasses import dataclass, fields
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 import orjson
 
@@ -9,6 +9,7 @@ from consumers.host.progress import Place
 from engine.store.errors import StoreDamagedError
 
 Action = Literal["retry", "skip"]
+_PARTITION_DIGITS: Final = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,8 @@ def parked_in(key: str) -> tuple[str, int]:
     """Return the service and the partition of a parked change by its key; -1 when that is no such key."""
     service, _, rest = key.partition("/")
     number = rest.partition("/")[0]
-    return service, int(number) if number.isdecimal() else -1
+    # Anybody may ask for anything; Python refuses to read a number of thousands of digits.
+    return service, int(number) if number.isdecimal() and len(number) <= _PARTITION_DIGITS else -1
 
 
 def read_parked(text: bytes, where: str) -> Parked:

@@ -22,6 +22,7 @@ from engine.errors import RunlineError
 from engine.limits import FENCE_RETRY_SECONDS_MAX, FENCE_RETRY_SECONDS_MIN, FOLLOW_DRAIN_SECONDS
 from engine.log.port import EVENTS, Log
 from engine.ports import Clock
+from engine.store.errors import StoreDamagedError
 
 _LOGGER = logging.getLogger("runline.follow")
 
@@ -91,14 +92,15 @@ class Share:
         """Follow the partition until cancelled; while it cannot begin, try again.
 
         Raises:
-            GroupDiffersError: The group has other services.
+            GroupDiffersError: The group has other services, or is another one.
+            StoreDamagedError: What was recorded is not what was written; to try again would not mend it.
         """
         delay = FENCE_RETRY_SECONDS_MIN
         while True:
             try:
                 await self._begin()
                 break
-            except GroupDiffersError:
+            except (GroupDiffersError, StoreDamagedError):
                 # Nobody need wait for it.
                 self.begun.set()
                 raise

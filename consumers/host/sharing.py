@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 
 from consumers.host.bulletin import Announced, Bulletin, calls_key, is_parked, own_key, parked_record
 from consumers.host.calls import NotedCall
-from consumers.host.parked import Action, Parked, Request, read_parked
+from consumers.host.damage import anew, telling
+from consumers.host.parked import Action, Parked, Request, parked_in, read_parked
 from consumers.host.progress import PartitionProgress, read_progress
 from engine.errors import LogError
 from engine.limits import FOLLOW_METADATA_BYTES_MAX
@@ -118,7 +119,8 @@ def read_mark(mark: Mark, group: str, partition: int) -> PartitionProgress | Non
     if not mark.text:
         _LOGGER.warning("The group %s has a position in partition %d that no host recorded", group, partition)
         return None
-    return read_progress(mark.text.encode(), f"the group {group}, partition {partition}")
+    with telling(anew(group)):
+        return read_progress(mark.text.encode(), f"the group {group}, partition {partition}")
 
 
 async def read_shared(log: SharingLog, group: str) -> tuple[Mapping[int, PartitionProgress], list[Parked]]:
@@ -134,20 +136,27 @@ async def read_shared(log: SharingLog, group: str) -> tuple[Mapping[int, Partiti
             hint="A group begins with `runline follow --group NAME`.",
         )
     progress = {number: found for number, mark in marks.items() if (found := read_mark(mark, group, number))}
-    parked: dict[str, Parked] = {}
+    records = await _read_parked(log, group)
+    with telling(anew(group)):
+        return progress, [read_parked(each.value, f"{PARKED}/{each.offset}") for _, each in sorted(records.items())]
+
+
+async def _read_parked(log: SharingLog, group: str) -> dict[str, LogRecord]:
+    """Return the records of what is parked, by their keys."""
+    found: dict[str, LogRecord] = {}
 
     def take(records: Sequence[LogRecord]) -> None:
         for record in records:
             if not is_parked(key := own_key(record, group)):
                 continue
             if record.value:
-                parked[key] = read_parked(record.value, f"{PARKED}/{record.offset}")
+                found[key] = record
             else:
-                parked.pop(key, None)
+                found.pop(key, None)
 
     ends = await log.ends(PARKED, 0)
     await log.scan(PARKED, 0, ends.start, ends.end, take)
-    return progress, [parked[key] for key in sorted(parked)]
+    return found
 
 
 async def ask_shared(log: SharingLog, group: str, parked: Parked, action: Action) -> None:
@@ -156,17 +165,17 @@ async def ask_shared(log: SharingLog, group: str, parked: Parked, action: Action
 
 
 async def reset_shared(log: SharingLog, group: str, services: tuple[str, ...]) -> None:
-    """Forget how far a group has come, and what these services parked; no host may be at work.
+    """Forget how far a group has come, and what these services parked, damaged or not; no host may be at work.
 
     Raises:
         LogError: A host is at work, or nobody answers.
     """
     marks = await log.marks(group)
     if marks:
-        _, found = await read_shared(log, group)
+        found = await _read_parked(log, group)
         await log.forget_marks(group)
         for number in marks:
             await log.erase(PARKED, 0, calls_key(group, number))
-        for parked in found:
-            if parked.service in services:
-                await log.erase(PARKED, 0, f"{group}/{parked.key}")
+        for key in sorted(found):
+            if parked_in(key)[0] in services:
+                await log.erase(PARKED, 0, f"{group}/{key}")

@@ -11,6 +11,27 @@ from engine.limits import FOLLOW_PARKED_MAX
 from engine.log.port import EVENTS, Log, LogRecord
 
 
+async def check_topic(log: Log, topic_id: str) -> None:
+    """Make sure that a log is the one that a group has followed.
+
+    Args:
+        log: The log.
+        topic_id: The identity of the topic that was followed.
+
+    Raises:
+        PartitionStoppedError: It is another one.
+        LogError: The log cannot be read now.
+    """
+    found = await log.topic_id(EVENTS)
+    if found != topic_id:
+        raise PartitionStoppedError(
+            StopReason.TOPIC_RECREATED,
+            f"expected the topic {EVENTS} with the identity {topic_id}, which was followed, but found {found}: it was "
+            "made again, or the progress is that of another log.",
+            hint="Name the log that was followed with --data, or begin anew with --reset.",
+        )
+
+
 async def check_standing(log: Log, partition: int, topic_id: str, offset: int, last: Seen | None) -> None:
     """Make sure that a partition is the one that a service has followed.
 
@@ -25,14 +46,7 @@ async def check_standing(log: Log, partition: int, topic_id: str, offset: int, l
         PartitionStoppedError: It is another one, or its records are gone.
         LogError: The log cannot be read now.
     """
-    found = await log.topic_id(EVENTS)
-    if found != topic_id:
-        raise PartitionStoppedError(
-            StopReason.TOPIC_RECREATED,
-            f"expected the topic {EVENTS} with the identity {topic_id}, which was followed, but found {found}: it was "
-            "made again, or the progress is that of another log.",
-            hint="Begin anew with --reset.",
-        )
+    await check_topic(log, topic_id)
     ends = await log.ends(EVENTS, partition)
     if not ends.start <= offset <= ends.end:
         truncated = offset > ends.end

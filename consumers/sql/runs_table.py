@@ -1,14 +1,34 @@
 """A table of runs in the user's database: one row for each, as it stood after its last change."""
 
+import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 
-from sqlalchemy import JSON, URL, BigInteger, Column, Engine, Integer, MetaData, Table, create_engine, tuple_
+from sqlalchemy import (
+    JSON,
+    URL,
+    BigInteger,
+    Column,
+    Dialect,
+    Engine,
+    Integer,
+    MetaData,
+    Table,
+    create_engine,
+    inspect,
+    tuple_,
+)
+from sqlalchemy.exc import ArgumentError as SqlArgumentError
+from sqlalchemy.exc import DBAPIError
 
 from consumers.host.delivery import Delivery
-from consumers.sql.tables import PlainText, UtcTime, check_dialect, insert_into, make_table, plain
+from consumers.sql.tables import PlainText, UtcTime, check_dialect, check_table, insert_into, make_table, plain
+from engine.errors import ArgumentError
 from engine.run import Run, RunError, Trace
+
+_LOGGER = logging.getLogger("runline.follow")
 
 
 class RunsTable:
@@ -30,7 +50,9 @@ class RunsTable:
         traces: The table of traces, or None.
 
     Raises:
-        ArgumentError: The database is neither PostgreSQL nor SQLite.
+        ArgumentError: The database is neither PostgreSQL nor SQLite, or a name is none, or both tables have the same.
+        SqlTableError: A table of one of these names is there, but is another's. When the database cannot be asked now,
+            the first change finds out.
     """
 
     def __init__(
@@ -42,11 +64,9 @@ class RunsTable:
         schema: str | None = None,
         contexts: bool = False,
     ) -> None:
-        # What is in a row may be secret, and errors are written down.
-        if not isinstance(database, Engine):
-            database = create_engine(database, pool_pre_ping=True, hide_parameters=True)
-        self._engine = database
+        self._engine = _engine_of(database)
         check_dialect(self._engine.dialect)
+        _check_names(self._engine.dialect, runs, traces)
         self._contexts = contexts
         metadata = MetaData(schema=schema)
         self.runs = Table(runs, metadata, *_run_columns(), *_shared_columns(contexts=contexts))
@@ -58,6 +78,7 @@ class RunsTable:
         # SQLite has one writer at a time, and lets the others ask again and again until they give up: here they queue.
         alone = self._engine.dialect.name == "sqlite"
         self._turn: AbstractContextManager[object] = threading.Lock() if alone else nullcontext()
+        self._check_tables()
 
     def create_tables(self) -> None:
         """Make the tables unless they are there; the first change does it as well.
@@ -67,9 +88,8 @@ class RunsTable:
         """
         with self._making:
             if not self._made:
-                for table in (self.runs, self.traces):
-                    if table is not None:
-                        make_table(self._engine, table)
+                for table in self._tables:
+                    make_table(self._engine, table)
                 self._made = True
 
     def close(self) -> None:
@@ -111,6 +131,24 @@ class RunsTable:
             delivery,
         )
 
+    @property
+    def _tables(self) -> Sequence[Table]:
+        return (self.runs,) if self.traces is None else (self.runs, self.traces)
+
+    def _check_tables(self) -> None:
+        """Refuse tables of others as early as can be: what is called with the first change can only park it."""
+        # To look at a database that SQLite does not have yet would make a file.
+        if self._engine.dialect.name == "sqlite" and not Path(self._engine.url.database or "").is_file():
+            return
+        try:
+            found = inspect(self._engine)
+            for table in self._tables:
+                check_table(found, table)
+        except DBAPIError as error:
+            _LOGGER.warning(
+                "The tables %s cannot be looked at now: %s", _names(self._tables), type(error.orig).__name__
+            )
+
     def _write(self, table: Table, row: Mapping[str, object], subject: Run | Trace, delivery: Delivery) -> None:
         if not self._made:
             self.create_tables()
@@ -136,6 +174,38 @@ class RunsTable:
                     where=tuple_(new.log_offset, new.log_index) > tuple_(there.log_offset, there.log_index),
                 )
             )
+
+
+def _engine_of(database: object) -> Engine:
+    if isinstance(database, Engine):
+        return database
+    if isinstance(database, str | URL):
+        try:
+            # What is in a row may be secret, and errors are written down.
+            return create_engine(database, pool_pre_ping=True, hide_parameters=True)
+        except SqlArgumentError:
+            # Its text shows the URL, which may have a password.
+            pass
+    raise ArgumentError(
+        "expected an SQLAlchemy URL such as 'sqlite:///runs.db', or an engine, as the database, but found "
+        f"{'a text that is none' if isinstance(database, str) else type(database).__name__}."
+    )
+
+
+def _check_names(dialect: Dialect, runs: object, traces: object) -> None:
+    names = [runs] if traces is None else [runs, traces]
+    for name in names:
+        if not isinstance(name, str) or not name or "\0" in name:
+            raise ArgumentError(f"expected a text as the name of a table, but found {name!r:.80}.")
+    # SQLite does not tell capital letters from small ones.
+    if len({str(name).lower() if dialect.name == "sqlite" else name for name in names}) < len(names):
+        raise ArgumentError(
+            f"expected different names for the tables of runs and of traces, but found {runs!r} for both."
+        )
+
+
+def _names(tables: Sequence[Table]) -> str:
+    return " and ".join(table.fullname for table in tables)
 
 
 def _run_columns() -> list[Column[object]]:

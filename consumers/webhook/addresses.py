@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final
 
+from consumers.host.arguments import wrong
 from engine.errors import ArgumentError
 
 _Address = IPv4Address | IPv6Address
@@ -40,7 +41,7 @@ class Addresses:
     """
 
     def __init__(self, allowed: Sequence[str] = ()) -> None:
-        self._allowed = [_network(text) for text in allowed]
+        self._allowed = [_network(text) for text in _listed(allowed)]
 
     def make_socket(self, info: "tuple[object, ...]") -> socket.socket:
         """Return a socket for an address as `socket.getaddrinfo` gives it.
@@ -63,6 +64,13 @@ class Addresses:
         return _public(address) or any(address in network for network in self._allowed)
 
 
+def _listed(allowed: object) -> Sequence[object]:
+    # A text alone is a sequence, too: of characters.
+    if isinstance(allowed, str | bytes) or not isinstance(allowed, Sequence):
+        raise wrong("a list of networks such as ['10.1.0.0/16'] as allowed_networks", allowed)
+    return allowed
+
+
 def _network(text: object) -> _Network:
     if isinstance(text, str):
         try:
@@ -70,7 +78,7 @@ def _network(text: object) -> _Network:
         except ValueError:
             pass
     raise ArgumentError(
-        f"expected a network such as '10.1.0.0/16' or '::1/128' in allowed_networks, but found {text!r}."
+        f"expected a network such as '10.1.0.0/16' or '::1/128' in allowed_networks, but found {text!r:.80}."
     )
 
 

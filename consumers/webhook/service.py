@@ -12,12 +12,14 @@ from typing import Final
 
 import aiohttp
 
+from consumers.host.arguments import check_flag, check_seconds, wrong
 from consumers.host.delivery import Delivery
 from consumers.webhook.addresses import Addresses
 from consumers.webhook.endpoint import endpoint_of
 from consumers.webhook.message import body_of
 from consumers.webhook.patience import Patience
 from consumers.webhook.signature import Signer
+from engine.arguments import check_running_max
 from engine.change import RUN_TYPES, TRACE_TYPES
 from engine.errors import ArgumentError, RunlineError
 from engine.limits import (
@@ -89,7 +91,7 @@ class Webhook:
         clock: Stamps requests, and waits when an endpoint asks for a pause.
 
     Raises:
-        ArgumentError: The URL, a secret, a type, a network or a number is not what it must be.
+        ArgumentError: One of the arguments is not what it must be; the text names it, and shows no secret.
     """
 
     def __init__(
@@ -107,15 +109,16 @@ class Webhook:
         ssl_context: ssl.SSLContext | None = None,
         clock: Clock | None = None,
     ) -> None:
+        check_flag("contexts", contexts)
+        check_flag("allow_http", allow_http)
+        check_running_max("concurrent", concurrent)
+        check_seconds("timeout", timeout, zero=False)
+        check_seconds("patience", patience)
+        _check_ports(ssl_context, clock)
         self._url = endpoint_of(url, allow_http=allow_http)
         self._signer = Signer(secrets)
         self._types = _known(types)
         self._contexts = contexts
-        if concurrent < 1 or timeout <= 0 or patience < 0:
-            raise ArgumentError(
-                "expected concurrent from 1, timeout above 0 and patience from 0, but found "
-                f"{concurrent}, {timeout:g}, {patience:g}."
-            )
         self._slots = asyncio.Semaphore(concurrent)
         self._timeout = aiohttp.ClientTimeout(total=timeout, connect=min(timeout, WEBHOOK_CONNECT_SECONDS))
         self._addresses = Addresses(allowed_networks)
@@ -238,11 +241,20 @@ class Webhook:
         return WebhookError(message, status=answer.status, away=away, hint=hint)
 
 
-def _known(types: Collection[str]) -> frozenset[str]:
+def _check_ports(ssl_context: object, clock: object) -> None:
+    if not isinstance(ssl_context, ssl.SSLContext | None):
+        raise wrong("an ssl.SSLContext, or None, as ssl_context", ssl_context)
+    if clock is not None and not (hasattr(clock, "milliseconds") and hasattr(clock, "sleep")):
+        raise wrong("a clock, or None, as clock", clock)
+
+
+def _known(types: object) -> frozenset[str]:
     known = (*RUN_TYPES, *TRACE_TYPES)
-    strange = [types] if isinstance(types, str) else [each for each in types if each not in known]
+    if isinstance(types, str) or not isinstance(types, Collection):
+        raise wrong(f"types among {', '.join(known)}, in a list, as types", types)
+    strange = [each for each in types if each not in known]
     if strange:
-        raise ArgumentError(f"expected types among {', '.join(known)}, in a list, but found {strange[0]!r}.")
+        raise ArgumentError(f"expected types among {', '.join(known)}, in a list, but found {strange[0]!r:.80}.")
     return frozenset(types)
 
 

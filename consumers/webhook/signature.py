@@ -23,8 +23,8 @@ class Signer:
     """
 
     def __init__(self, secrets: Sequence[str]) -> None:
-        if isinstance(secrets, str) or not 1 <= len(secrets) <= WEBHOOK_SECRETS_MAX:
-            found = "one text" if isinstance(secrets, str) else f"{len(secrets)}"
+        found = _found(secrets)
+        if found:
             raise ArgumentError(f"expected a list of 1 to {WEBHOOK_SECRETS_MAX} secrets, but found {found}.")
         self._keys = [_key(number, secret) for number, secret in enumerate(secrets, 1)]
 
@@ -39,6 +39,15 @@ class Signer:
         assert "." not in webhook_id, "a full stop separates what is signed"
         signed = b"%s.%d.%s" % (webhook_id.encode(), timestamp, body)
         return " ".join(f"v1,{base64.b64encode(hmac.digest(key, signed, 'sha256')).decode()}" for key in self._keys)
+
+
+def _found(secrets: object) -> str:
+    """Return what is wrong with a list of secrets, which must not be shown, or an empty text."""
+    if isinstance(secrets, str):
+        return "one text"
+    if not isinstance(secrets, Sequence):
+        return f"a value of type {type(secrets).__name__}"
+    return "" if 1 <= len(secrets) <= WEBHOOK_SECRETS_MAX else f"{len(secrets)}"
 
 
 def _key(number: int, secret: object) -> bytes:

@@ -1,5 +1,6 @@
 """What a host is given is checked before anything is done with it."""
 
+import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import datetime
 from pathlib import Path
@@ -7,10 +8,12 @@ from typing import cast
 
 import pytest
 
-from consumers.host import Delivery, LocalProgress, Service, ServiceHost, ServiceInvalidError, Start
+from consumers.host import Delivery, LocalProgress, Service, ServiceHost, ServiceInvalidError, Start, open_progress
 from consumers.host.delivery import check_service
+from consumers.host.opening import read_group, reset_group
 from engine import Run, Trace
 from engine.errors import ArgumentError, ClosedError
+from engine.log.port import Log
 from tests.consumers.test_host import Book, hosting, play
 from tests.simulation.log import SimulatedLog
 
@@ -130,9 +133,13 @@ async def test_a_delivery_that_could_only_be_given_by_name_is_not_given(tmp_path
         ({"timeout": 0}, "seconds above 0 as timeout, or None, but found 0"),
         ({"timeout": float("nan")}, "seconds above 0 as timeout"),
         ({"timeout": "1"}, "seconds above 0 as timeout"),
+        ({"timeout": 10**400}, "seconds above 0 as timeout, or None, but found 1000.* of type int"),
         ({"retry_seconds": -1}, "seconds from 0 on as retry_seconds, but found -1"),
         ({"start": "beginning"}, "a Start, such as .*, but found 'beginning'"),
         ({"wanted": "failed"}, "a Wanted as wanted, but found 'failed'"),
+        ({"hold": "no"}, "True or False as hold, but found 'no'"),
+        ({"own_loops": 1}, "True or False as own_loops, but found 1"),
+        ({"adopt": None}, "True or False as adopt, but found None"),
     ],
     ids=str,
 )
@@ -163,6 +170,51 @@ async def test_services_without_names_are_refused(tmp_path: Path, services: obje
 def test_a_start_that_names_no_place_is_refused(make: Callable[[], Start], text: str) -> None:
     with pytest.raises(ArgumentError, match=text):
         make()
+
+
+async def test_a_host_without_a_log_or_progress_is_refused(tmp_path: Path) -> None:
+    log = SimulatedLog()
+    progress = LocalProgress.open(tmp_path, log.partitions)
+    with pytest.raises(ArgumentError, match=r"expected a log, such as .*, but found 'data' of type str"):
+        ServiceHost("data", {"book": Book()}, progress)  # type: ignore[arg-type]  # the mistake
+    for wrong in ("data/followers/g", LocalProgress, None):
+        with pytest.raises(ArgumentError, match=r"expected a store of progress, such as .*, but found"):
+            ServiceHost(log, {"book": Book()}, wrong)  # type: ignore[arg-type]  # the mistake
+    await progress.leave()
+
+
+@pytest.mark.parametrize(
+    ("group", "directory", "text"),
+    [
+        ("g", "data/followers/g", r"a Path, such as .*, as the directory .*, but found 'data/followers/g' of type str"),
+        ("g", b"data", "a Path, such as "),
+        ("g", None, "a directory for the progress of a group of a log of this machine, but found none"),
+        ("g", Path("a\0b"), "a directory whose name has no null characters"),
+        ("g", Path("a" * 300), "a directory whose name has at most"),
+        (5, Path("g"), "a text as the name of a group, but found 5 of type int"),
+        (None, Path("g"), "a text as the name of a group, but found None"),
+        ("../g", Path("g"), "the name of a group of 1 to 100 letters"),
+    ],
+)
+async def test_progress_of_no_group_or_without_a_directory_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, group: str, directory: Path, text: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    log = SimulatedLog()
+    with pytest.raises(ArgumentError, match=f"expected {text}"):
+        open_progress(log, group, directory)
+    with pytest.raises(ArgumentError, match=f"expected {text}"):
+        await read_group(log, group, directory)
+    with pytest.raises(ArgumentError, match=f"expected {text}"):
+        await reset_group(log, group, directory, ())
+    assert not any(os.scandir(tmp_path))
+
+
+@pytest.mark.parametrize("log", [None, "data", Path("data"), SimulatedLog])
+def test_progress_of_what_is_no_log_is_refused(tmp_path: Path, log: Log) -> None:
+    with pytest.raises(ArgumentError, match="expected a log, such as "):
+        open_progress(log, "g", tmp_path / "g")
+    assert list(tmp_path.iterdir()) == []
 
 
 async def test_a_host_starts_once(tmp_path: Path) -> None:

@@ -18,7 +18,8 @@ from engine import EngineService
 from engine.errors import ClosedError, LogError
 from engine.limits import FOLLOW_METADATA_BYTES_MAX
 from engine.log.kafka import KafkaLocation, KafkaLog
-from engine.log.port import EVENTS, Mark, SharingLog
+from engine.log.port import EVENTS, PARKED, Mark, Record, SharingLog
+from engine.store.errors import StoreDamagedError
 from tests.consumers.test_host import Book, check_complete, play, told, until_parked
 from tests.consumers.test_host_kills import begin, busy, check_heard, end, grown, read_lines, size
 from tests.support.logs import new_location
@@ -299,6 +300,67 @@ async def test_a_mark_of_a_member_that_was_replaced_is_refused(location: KafkaLo
     await log.forget_marks("m")
     assert await log.marks("m") == {}
     await log.close()
+
+
+async def test_damaged_marks_end_the_host_with_a_way_to_go_on_and_reset_forgets_them(location: KafkaLocation) -> None:
+    log = await KafkaLog.open(location)
+    assert isinstance(log, SharingLog)
+    await play(log, 3)
+    book = Book()
+    book.failing = {"run.created"}
+    async with hosting(location, {"book": book}, attempts=1) as host:
+        await follows(host, PARTITIONS)
+        await host.caught_up()
+    parked = (await read_group(log, "g"))[1]
+    assert len(parked) == 3
+    # A record that no host wrote, in place of the first of them.
+    await log.append(PARKED, 0, Record(f"g/{parked[0].key}", b"{}", {}))
+    with pytest.raises(StoreDamagedError, match="expected a parked change") as failed:
+        await read_group(log, "g")
+    assert "End all hosts of the group g, and follow again with --reset and --from beginning" in failed.value.hint
+    number = next(number for number, mark in (await log.marks("g")).items() if mark.offset)
+    await keep_mark(log, "g", number, Mark(1, "no progress"))
+    for attempt in (read_group(log, "g"), failing(location)):
+        with pytest.raises(StoreDamagedError, match="expected the progress of services in the group g, part") as failed:
+            await attempt
+        assert "End all hosts of the group g, and follow again with --reset" in failed.value.hint
+    await reset_group(log, "g", None, ("book",))
+    again = Book()
+    async with hosting(location, {"book": again}) as host:
+        await follows(host, PARTITIONS)
+        await host.caught_up()
+    await check_complete(log, again)
+    assert (await read_group(log, "g"))[1] == []
+    await log.close()
+
+
+async def failing(location: KafkaLocation) -> None:
+    """Follow until the host cannot go on."""
+    async with hosting(location, {"book": Book()}) as host:
+        await host.failure()
+
+
+async def keep_mark(log: SharingLog, group: str, partition: int, mark: Mark) -> None:
+    """Keep a mark as a member of the group that follows nothing."""
+
+    class Nobody:
+        def assigned(self, partitions: object) -> None: ...
+
+        async def revoked(self, partitions: object) -> None: ...
+
+        def lost(self, partitions: object) -> None: ...
+
+        def decided(self) -> dict[int, int]:
+            return {}
+
+    member = await log.share(group, Nobody())
+    while True:
+        try:
+            await member.keep(partition, mark)
+            break
+        except LogError:
+            await asyncio.sleep(0.01)  # it has not joined yet
+    await member.leave()
 
 
 async def test_a_member_that_leaves_is_not_kept_waiting_for_what_it_asks_meanwhile(location: KafkaLocation) -> None:

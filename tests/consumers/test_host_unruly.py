@@ -7,7 +7,7 @@ from typing import NoReturn
 
 import pytest
 
-from consumers.host import Delivery, LocalProgress, Parked, ServiceHost, Start
+from consumers.host import Delivery, HostCancelledError, LocalProgress, Parked, ServiceHost, Start
 from consumers.host.local import read_local
 from engine import Run, Trace
 from engine.errors import ClosedError
@@ -126,6 +126,109 @@ async def test_a_call_that_cancels_its_own_task_counts_as_failed_and_the_run_goe
     assert {(each.run_id, each.attempts) for each in parked} == {(bad, 3)}
     if how is not _twice_and_raising:
         assert {each.error for each in parked} == {"CancelledError: the call was cancelled, but not by the host"}
+
+
+# Calls that cancel all tasks of their event loop, the host's among them.
+
+
+def _cancel_all() -> None:
+    for task in asyncio.all_tasks():
+        task.cancel()
+
+
+def _cancel_others() -> None:
+    for task in asyncio.all_tasks() - {asyncio.current_task()}:
+        task.cancel()
+
+
+class CancelsAll(Book):
+    """A service that cancels whatever runs beside it, so many times."""
+
+    def __init__(self, cancel: Callable[[], None], times: int) -> None:
+        super().__init__()
+        self.cancel = cancel
+        self.times = times
+
+    async def hear(self, subject: Run | Trace, delivery: Delivery) -> None:
+        if self.times and delivery.event_type == "trace.started":
+            self.times -= 1
+            self.cancel()
+            await asyncio.sleep(0)
+        await super().hear(subject, delivery)
+
+
+@pytest.mark.parametrize("cancel", [_cancel_all, _cancel_others])
+@pytest.mark.parametrize("waiting", ["caught_up", "failure", "nobody"])
+def test_a_call_that_cancels_all_tasks_ends_the_host_by_name_and_the_next_one_delivers_what_is_left(
+    tmp_path: Path, cancel: Callable[[], None], waiting: str
+) -> None:
+    log, book, other = SimulatedLog(2), CancelsAll(cancel, 1), Book("other")
+
+    async def main() -> None:
+        """Follow until the host ends; whoever does so is cancelled as well."""
+        host = ServiceHost(
+            log,
+            {"book": book, "other": other},
+            LocalProgress.open(tmp_path, log.partitions),
+            start=Start.beginning(),
+            clock=QuickClock(),
+        )
+        async with host:
+            if waiting == "nobody":
+                await asyncio.Future[None]()
+            else:
+                await (host.caught_up if waiting == "caught_up" else host.failure)()
+
+    async def again() -> None:
+        async with hosting(log, tmp_path, {"book": book, "other": other}) as host:
+            await host.caught_up()
+            assert [lag.parked for lag in await host.lag()] == [0] * 4
+
+    asyncio.run(play(log, 5))
+    with listening() as said:
+        expected = HostCancelledError if waiting != "nobody" else asyncio.CancelledError
+        with pytest.raises(expected):
+            asyncio.run(main())
+    assert [line for line in said.lines if "The host cannot go on: expected nobody but the host to cancel" in line]
+    progress = read_local(tmp_path)[0]
+    assert [progress[number].at_work for number in (0, 1)] == [False] * 2
+    asyncio.run(again())
+    asyncio.run(check_complete(log, book, once=False))
+    asyncio.run(check_complete(log, other, once=False))
+
+
+async def test_in_a_loop_of_its_own_such_a_call_harms_only_the_calls_beside_it(tmp_path: Path) -> None:
+    log, book, other = SimulatedLog(2), CancelsAll(_cancel_all, 3), Book("other")
+    await play(log, 5)
+    async with hosting(log, tmp_path, {"book": book, "other": other}, own_loops=True, attempts=10) as host:
+        await host.caught_up()
+        assert [lag.parked for lag in await host.lag()] == [0] * 4
+    await check_complete(log, book, once=False)
+    await check_complete(log, other)
+
+
+async def test_a_host_some_of_whose_tasks_are_cancelled_says_so_to_who_asks_it_later(tmp_path: Path) -> None:
+    log = SimulatedLog()
+    await play(log, 3)
+    called = asyncio.Event()
+
+    class Waits(Book):
+        """Cancels the task in which the calls of another run wait for their turn."""
+
+        async def hear(self, subject: Run | Trace, delivery: Delivery) -> None:  # noqa: ARG002 - it only cancels
+            waiting = [task for task in asyncio.all_tasks() if "Follower._work" in repr(task)]
+            for task in waiting:
+                if task is not asyncio.current_task():
+                    task.cancel()
+            called.set()
+            await asyncio.Future[None]()
+
+    async with hosting(log, tmp_path, {"waits": Waits()}, concurrent=1) as host:
+        await called.wait()
+        with pytest.raises(HostCancelledError, match="expected nobody but the host to cancel its tasks"):
+            await host.failure()
+        with pytest.raises(HostCancelledError):
+            await host.caught_up()
 
 
 def test_the_end_of_an_event_loop_ends_the_calls_of_a_host_that_nobody_closed(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from consumers.sql import RunsTable, SqlTableError
 from engine import Run, Trace
 from engine.core.state import RunStatus
+from engine.errors import ArgumentError
 from engine.log.port import Log
 from engine.run import RunError
 from tests.consumers.postgres import Postgres, new_database
@@ -195,12 +196,105 @@ def test_there_is_no_table_of_traces_unless_it_is_wanted(engine: Engine) -> None
     assert inspect(engine).get_table_names() == ["runs"]
 
 
-def test_a_table_of_another_program_is_refused_and_left_alone(engine: Engine) -> None:
+_WHOLE = (
+    "run_id text primary key, workflow_id text not null, workflow_version text not null, tags json not null, "
+    "status text not null, created timestamp with time zone not null, message text not null, error_type text, "
+    "error_message text, error_node_id text, started timestamp with time zone, stopped timestamp with time zone, "
+    "event_id text not null, log_partition integer not null, log_offset bigint not null, log_index integer not null"
+)
+
+
+def made(engine: Engine, columns: str) -> None:
     with engine.begin() as connection:
-        connection.execute(text("create table runs (run_id text primary key, distance integer)"))
-    with pytest.raises(SqlTableError, match="expected the table runs to have the columns workflow_id, "):
-        RunsTable(engine).run_progress(RUN, delivery())
-    assert [each["name"] for each in inspect(engine).get_columns("runs")] == ["run_id", "distance"]
+        connection.execute(text(f"create table runs ({columns})"))
+
+
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        ("run_id text primary key, distance integer", "the columns workflow_id, .*, but found only run_id, distance"),
+        (_WHOLE + ", distance integer not null", "no other columns that need a value, but found distance"),
+        (_WHOLE.replace(" primary key", ""), "the key run_id, but found none"),
+        (_WHOLE.replace(" primary key", "") + ", primary key (run_id, status)", "the key .* but found run_id, status"),
+    ],
+)
+def test_a_table_of_another_program_is_refused_when_the_service_is_made_and_left_alone(
+    engine: Engine, columns: str, said: str
+) -> None:
+    made(engine, columns)
+    before = [each["name"] for each in inspect(engine).get_columns("runs")]
+    with pytest.raises(SqlTableError, match=f"expected the table runs to have {said}.*follow with --from beginning"):
+        RunsTable(engine)
+    assert [each["name"] for each in inspect(engine).get_columns("runs")] == before
+
+
+def test_a_column_of_another_type_is_refused_where_it_could_not_take_the_value(postgres: Postgres) -> None:
+    engine = create_engine(new_database(postgres))
+    made(engine, _WHOLE.replace("message text", "message integer"))
+    with pytest.raises(SqlTableError, match="the column message as TEXT, but found it as INTEGER"):
+        RunsTable(engine)
+    engine.dispose()
+
+
+def test_a_table_that_somebody_made_with_more_columns_and_other_words_is_used(engine: Engine) -> None:
+    columns = _WHOLE.replace("run_id text primary key", "run_id varchar(36) not null unique")
+    made(engine, columns.replace("bigint", "numeric") + ", note text, rank integer not null default 0")
+    table = RunsTable(engine)
+    table.run_progress(RUN, delivery())
+    assert [row["run_id"] for row in rows_of(table, engine)] == [RUN.run_id]
+
+
+def test_a_table_of_traces_is_looked_at_as_well(engine: Engine) -> None:
+    made(engine, "run_id text primary key")
+    with pytest.raises(SqlTableError, match="expected the table runs to have the columns number, "):
+        RunsTable(engine, runs="others", traces="runs")
+    assert inspect(engine).get_table_names() == ["runs"]
+
+
+def test_a_database_that_cannot_be_asked_is_asked_with_the_first_change(
+    postgres: Postgres, caplog: pytest.LogCaptureFixture
+) -> None:
+    url = new_database(postgres)
+    postgres.crash()
+    try:
+        table = RunsTable(url)
+    finally:
+        postgres.start()
+    assert "The tables runs cannot be looked at now: OperationalError" in caplog.text
+    table.run_progress(RUN, delivery())
+    assert len(rows_of(table, table._engine)) == 1
+    table.close()
+
+
+def test_to_make_the_service_makes_no_database(tmp_path: Path) -> None:
+    RunsTable(f"sqlite:///{tmp_path}/test.db").close()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"runs": "t", "traces": "t"}, "different names for the tables of runs and of traces, but found 't' for both"),
+        ({"runs": "t", "traces": "T"}, "different names"),
+        ({"runs": ""}, "a text as the name of a table, but found ''"),
+        ({"traces": 5}, "a text as the name of a table, but found 5"),
+        ({"database": 5}, "an SQLAlchemy URL such as .*, but found int"),
+        ({"database": "secret"}, "an SQLAlchemy URL such as .*, but found a text that is none"),
+        ({"database": "nosuch://a:secret@b/c"}, "an SQLAlchemy URL such as .*, but found a text that is none"),
+    ],
+    ids=str,
+)
+def test_arguments_with_which_there_could_be_no_tables_are_refused(settings: dict[str, str], said: str) -> None:
+    with pytest.raises(ArgumentError, match=f"expected {said}") as refused:
+        RunsTable(**{"database": "sqlite://", **settings})  # type: ignore[arg-type]  # the mistake
+    assert "secret" not in str(refused.value)
+
+
+def test_names_that_differ_in_capital_letters_are_two_on_postgresql(postgres: Postgres) -> None:
+    table = RunsTable(new_database(postgres), runs="t", traces="T")
+    table.run_progress(RUN, delivery())
+    table.trace_progress(TRACE, delivery(2))
+    table.close()
 
 
 def test_an_error_of_the_database_does_not_show_what_was_written(database: str, engine: Engine) -> None:

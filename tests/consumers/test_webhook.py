@@ -108,16 +108,49 @@ def test_the_types_are_those_of_the_log() -> None:
     assert {*RUN_TYPES, *TRACE_TYPES} == known - {"command.refused"}
 
 
-@pytest.mark.parametrize("types", ["run.failed", ["run.failed", "run.finished"], ["command.refused"]])
+@pytest.mark.parametrize("types", ["run.failed", ["run.failed", "run.finished"], ["command.refused"], [5], None, 5])
 def test_a_type_that_there_is_not_is_refused(types: list[str]) -> None:
-    with pytest.raises(ArgumentError, match=r"expected types among run\.created, "):
+    with pytest.raises(ArgumentError, match=r"expected types among run\.created, .* but found"):
         Webhook("https://example.com", [secret()], types=types)
 
 
-@pytest.mark.parametrize("settings", [{"concurrent": 0}, {"timeout": 0.0}, {"timeout": -1.0}, {"patience": -1.0}])
-def test_a_number_with_which_nothing_could_be_sent_is_refused(settings: dict[str, int]) -> None:
-    with pytest.raises(ArgumentError, match="expected concurrent from 1, timeout above 0 and patience from 0"):
-        Webhook("https://example.com", [secret()], **settings)  # type: ignore[arg-type]  # as the tests give them
+HUGE = 10**5000
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        *(({"concurrent": each}, "an integer of at least 1 as concurrent") for each in (0, -1, 1.5, True, None, "2")),
+        *(
+            ({"timeout": each}, "seconds above 0 as timeout, but found")
+            for each in (0, 0.0, -1.0, float("inf"), float("nan"), None, "20", True, HUGE)
+        ),
+        *(
+            ({"patience": each}, "seconds from 0 on as patience, but found")
+            for each in (-1, -0.1, float("inf"), float("-inf"), float("nan"), None, "1", False, HUGE)
+        ),
+        *(({"contexts": each}, "True or False as contexts") for each in (None, "no", 0)),
+        *(({"allow_http": each}, "True or False as allow_http") for each in (None, "no", 1)),
+        *(({"allowed_networks": each}, "a list of networks") for each in (None, "10.0.0.0/8", b"10", 5)),
+        ({"allowed_networks": [None]}, "a network such as .* in allowed_networks, but found None"),
+        ({"ssl_context": True}, "an ssl.SSLContext, or None, as ssl_context, but found True of type bool"),
+        ({"clock": 5}, "a clock, or None, as clock, but found 5 of type int"),
+        *(({"url": each}, "a URL such as .* as the endpoint of a webhook") for each in (None, 5, b"https://a", "")),
+    ],
+    ids=lambda value: "" if isinstance(value, str) else f"{value!r:.40}" if HUGE not in value.values() else "huge",
+)
+def test_an_argument_with_which_nothing_could_be_sent_is_refused_by_name(
+    settings: dict[str, object], said: str
+) -> None:
+    with pytest.raises(ArgumentError, match=f"[Ee]xpected {said}"):
+        Webhook(**{"url": "https://example.com", "secrets": [secret()], **settings})  # type: ignore[arg-type]  # on purpose
+
+
+@pytest.mark.parametrize("secrets", [None, 5, secret().encode(), {secret()}, iter([secret()]), [None], [b"whsec_"]])
+def test_secrets_of_another_type_are_refused_and_not_shown(secrets: list[str]) -> None:
+    with pytest.raises(ArgumentError, match="secret") as refused:
+        Webhook("https://example.com", secrets)
+    assert secret()[6:] not in str(refused.value)
 
 
 # How it is signed.
