@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from engine.errors import WorkflowNotFoundError as WorkflowNotFoundError
     from engine.log.errors import LogDeniedError as LogDeniedError
     from engine.log.errors import LogUnreachableError as LogUnreachableError
+    from engine.log.errors import MemberReplacedError as MemberReplacedError
     from engine.log.errors import RecordTooLargeError as RecordTooLargeError
     from engine.log.errors import TopicsError as TopicsError
     from engine.nodes.node_type import Configuration as Configuration
@@ -126,6 +127,7 @@ _HOME = {
     "LogLockedError": "engine.errors",
     "LogUnreachableError": "engine.log.errors",
     "LoopRunningError": "engine.errors",
+    "MemberReplacedError": "engine.log.errors",
     "NodeType": "engine.nodes.node_type",
     "Problem": "engine.nodes.node_type",
     "ProgressService": "engine.progress",

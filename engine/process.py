@@ -5,7 +5,7 @@ from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Literal, Self, TypeVar
+from typing import Final, Literal, NoReturn, Self, TypeVar
 
 from engine.arguments import (
     check_durability,
@@ -168,6 +168,18 @@ class EngineProcess:
         self._require_open()
         if self._executor is not None:
             await self._executor.drain(seconds)
+
+    async def executing(self) -> NoReturn:
+        """Wait for as long as this process can execute runs, which is for ever as a rule.
+
+        Raises:
+            MemberReplacedError: It never will again: another process has its `group.instance.id`.
+            ClosedError: The engine is not open, or does not execute.
+        """
+        self._require_open()
+        if self._executor is None:
+            raise ClosedError("This engine does not execute runs.", hint="Open it with a registry, or executor=True.")
+        raise await self._executor.shut_out()
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

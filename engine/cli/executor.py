@@ -27,7 +27,7 @@ _RETRY_SECONDS: Final = 1.0
 
 
 def execute(options: EngineOptions, grace: float, views: Callable[[Path], RunViews] | None) -> int:
-    """Execute runs until SIGTERM or Ctrl-C.
+    """Execute runs until SIGTERM or Ctrl-C, or until this process can take part no more.
 
     Args:
         options: The command's.
@@ -65,7 +65,7 @@ async def _execute(
                 if kept is not None:
                     _LOGGER.info("Keeping views fresh in %s", settings.views)
                 try:
-                    await asyncio.Event().wait()
+                    await engine.executing()
                 except asyncio.CancelledError:
                     await engine.drain(grace)
                     raise

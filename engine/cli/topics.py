@@ -11,7 +11,7 @@ from engine.cli.failures import ArgumentsError
 from engine.cli.options import ReadingOptions
 from engine.cli.output import Output
 from engine.log.kafka import KafkaLocation, parse_location
-from engine.log.kafka.topics import Plan, apply_topics, plan_topics
+from engine.log.kafka.topics import REPLICAS_MAX, Plan, apply_topics, plan_topics
 from engine.settings import Settings
 
 topics = App(name="topics", help_format="plaintext")
@@ -33,7 +33,9 @@ class TopicsOptions(ReadingOptions):
     replication: Annotated[
         int | None,
         Parameter(
-            name="--replication", validator=Number(gte=1), help="Replicas of topics to create [3, or one per broker]"
+            name="--replication",
+            validator=Number(gte=1, lte=REPLICAS_MAX),
+            help="Replicas of topics to create [3, or one per broker]",
         ),
     ] = None
 

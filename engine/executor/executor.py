@@ -10,7 +10,7 @@ from engine.catalogue import Catalogue
 from engine.core.state import RunState
 from engine.core.view import View
 from engine.crash_points import CrashPoint
-from engine.errors import RunlineError
+from engine.errors import LogError, RunlineError
 from engine.executor.attempts import Attempts
 from engine.executor.listener import Listener
 from engine.executor.partition import Partition
@@ -83,6 +83,11 @@ class Executor:
         self._member = await self._log.join(GROUP, self)
         first, self._first = self._first, []
         await asyncio.gather(*first)
+
+    async def shut_out(self) -> LogError:
+        """Wait until this process can never execute runs again, and return why; for ever where that cannot be."""
+        assert self._member is not None, "it was started"
+        return await self._member.shut_out()
 
     async def drain(self, seconds: float) -> None:
         """Take nothing up any more, and wait at most so long until nodes under way have ended and the log has it."""

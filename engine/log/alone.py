@@ -1,5 +1,8 @@
 """The group of a log that has one process: it owns every partition, at once and for good."""
 
+import asyncio
+
+from engine.errors import LogError
 from engine.log.port import Owner
 
 
@@ -12,6 +15,11 @@ class Alone:
     async def confirm(self, partition: int) -> bool:  # noqa: ARG002 - every partition is
         """Nobody else could own it."""
         return True
+
+    async def shut_out(self) -> LogError:
+        """Wait for ever: nobody else could take its place."""
+        never: asyncio.Future[LogError] = asyncio.get_running_loop().create_future()
+        return await never
 
     async def leave(self) -> None:
         """There is nobody to leave."""

@@ -45,6 +45,12 @@ class LogDeniedError(LogError):
     code = "log_denied"
 
 
+class MemberReplacedError(LogError):
+    """Another process takes part in the group under this one's name, so this one cannot."""
+
+    code = "member_replaced"
+
+
 class TopicsError(LogError):
     """The topics are missing or not as they must be; the text is the plan that would change that."""
 

@@ -98,6 +98,10 @@ class Member(Protocol):
         """Ask the group whether the partition is still this member's."""
         ...
 
+    async def shut_out(self) -> LogError:
+        """Wait until this process can never take part again, and return why; for ever where that cannot be."""
+        ...
+
     async def leave(self) -> None:
         """Leave the group, so that others take the partitions at once. Leaving twice is allowed."""
         ...

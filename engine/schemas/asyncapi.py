@@ -15,7 +15,7 @@ from engine.limits import (
     KAFKA_REPLICAS,
 )
 from engine.log.place import partitions_of
-from engine.log.port import COMMANDS, EVENTS, REJECTIONS, TOPICS, WORKFLOWS
+from engine.log.port import COMMANDS, EVENTS, PARKED, REJECTIONS, WORKFLOWS
 from engine.schemas.json_schema import definitions_of
 from engine.schemas.messages import MESSAGES, Message
 
@@ -37,8 +37,13 @@ _TOPICS: Final[dict[str, tuple[str, JsonSchemaValue]]] = {
     COMMANDS: ("Requests from any producer in any language. Each is decided once.", _DAYS),
     EVENTS: ("The history: all commits, between them fences and checkpoints. Kept for ever.", _FOR_EVER),
     REJECTIONS: ("Commands that were refused, with the reason.", _DAYS),
+    PARKED: (
+        "What progress services could not deal with, until people decide. Only logs on Kafka have it.",
+        {"cleanup.policy": ["compact"]},
+    ),
 }
 _ABOUT_RUNS: Final = ("createRun", "startRun", "cancelRun")
+_HOSTS: Final = ("parkedChange", "notedCalls", "hostAnnouncement")
 _HISTORY: Final = ("commit", "fence", "checkpointPart")
 _OPERATIONS: Final[dict[str, tuple[str, str, str, tuple[str, ...]]]] = {
     "takeCommand": ("receive", COMMANDS, "Executors take commands, whoever sends them.", _ABOUT_RUNS),
@@ -48,11 +53,14 @@ _OPERATIONS: Final[dict[str, tuple[str, str, str, tuple[str, ...]]]] = {
     "rejectCommand": ("send", REJECTIONS, "Executors say what they refuse, and why.", ("rejection",)),
     "publishWorkflow": ("send", WORKFLOWS, "Programs publish workflow versions.", ("workflowVersion",)),
     "readWorkflow": ("receive", WORKFLOWS, "Executors read what runs are pinned to.", ("workflowVersion",)),
+    "park": ("send", PARKED, "Hosts keep what is theirs, and people ask for what is parked.", _HOSTS),
+    "readParked": ("receive", PARKED, "Hosts of a group read what the others of it have written.", _HOSTS),
 }
 _DESCRIPTION: Final = (
     "Runline is an event-sourced workflow engine: what it does is decided by the order of the records on these topics. "
     "Every record that it writes is a CloudEvent 1.0 in Kafka's binary mode: attributes as headers, JSON as the "
-    "value. Readers ignore headers and fields that they do not know. Commands from other producers need no headers."
+    "value; what hosts of progress services write for themselves on `parked` is none. Readers ignore headers and "
+    "fields that they do not know. Commands from other producers need no headers."
 )
 
 
@@ -74,7 +82,7 @@ def asyncapi() -> str:
             "license": {"name": "Apache-2.0", "url": "https://www.apache.org/licenses/LICENSE-2.0"},
         },
         "defaultContentType": "application/json",
-        "channels": {topic: _channel(topic) for topic in TOPICS},
+        "channels": {topic: _channel(topic) for topic in _TOPICS},
         "operations": {name: _operation(*each) for name, each in _OPERATIONS.items()},
         "components": {
             "parameters": {

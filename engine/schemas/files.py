@@ -12,6 +12,7 @@ from engine.core.records import CommitValue, FenceValue
 from engine.schemas import headers
 from engine.schemas.asyncapi import asyncapi
 from engine.schemas.json_schema import schema_of
+from engine.schemas.parked import HostAnnouncement, NotedCalls, ParkedChange
 from engine.schemas.scenarios import scenarios
 from engine.schemas.vectors import vectors_text
 from engine.workflow.definition import WorkflowDefinition
@@ -27,7 +28,12 @@ _HEADERS: Final = {
     "fence": headers.FenceHeaders,
     "checkpoint": headers.PartHeaders,
     "rejection": headers.RejectionHeaders,
+    "parked": headers.ParkedHeaders,
+    "calls": headers.CallsHeaders,
+    "host": headers.HostHeaders,
 }
+_IN_FULL: Final = {"parked": "parked change", "calls": "record of calls", "host": "host's announcement"}
+"""What the headers are those of, where that is not the file's name."""
 
 
 def files() -> Mapping[str, str]:
@@ -41,8 +47,15 @@ def files() -> Mapping[str, str]:
             TypeAdapter(PartValue), "A checkpoint part: the value of a record of type runline.checkpoint on events"
         ),
     }
+    texts |= {
+        "parked": _text(TypeAdapter(ParkedChange), "A parked change: the value of a record of type runline.parked"),
+        "calls": _text(TypeAdapter(NotedCalls), "Calls written down: the value of a record of type runline.calls"),
+        "host": _text(
+            TypeAdapter(HostAnnouncement), "A host's announcement: the value of a record of type runline.host"
+        ),
+    }
     for name, of in _HEADERS.items():
-        texts[f"{name}.headers"] = _text(TypeAdapter(of), f"The headers of a {name}")
+        texts[f"{name}.headers"] = _text(TypeAdapter(of), f"The headers of a {_IN_FULL.get(name, name)}")
     schemas = {f"{name}.schema.json": text for name, text in texts.items()}
     return schemas | {"asyncapi.yaml": asyncapi(), VECTORS: vectors_text(scenarios())}
 

@@ -180,3 +180,29 @@ class WorkflowHeaders(TypedDict):
             ),
         ]
     ]
+
+
+class ParkedHeaders(TypedDict):
+    """The headers of a parked change. It is for the hosts of its group, and no CloudEvent."""
+
+    ce_type: Literal["runline.parked"]
+    content_type: Json
+    asked: NotRequired[
+        Annotated[
+            Literal["retry", "skip"], Field(description="What people ask for now; on what a host wrote there is none.")
+        ]
+    ]
+
+
+class CallsHeaders(TypedDict):
+    """The headers of calls that were written down. They are for the hosts of a group, and no CloudEvent."""
+
+    ce_type: Literal["runline.calls"]
+    content_type: Json
+
+
+class HostHeaders(TypedDict):
+    """The headers of what a host says of itself. It is for the others of its group, and no CloudEvent."""
+
+    ce_type: Literal["runline.host"]
+    content_type: Json

@@ -6,14 +6,25 @@ from engine.core.checkpoint import PartValue
 from engine.core.commands import CancelRun, Command, CreateRun, StartRun
 from engine.core.identity import RUN_ID_PATTERN
 from engine.core.records import FENCE_KEY, PART_KEY, CommitValue, FenceValue
-from engine.log.port import COMMANDS, EVENTS, REJECTIONS, WORKFLOWS
+from engine.log.port import COMMANDS, EVENTS, PARKED, REJECTIONS, WORKFLOWS
 from engine.schemas.headers import (
+    CallsHeaders,
     CommandHeaders,
     CommitHeaders,
     FenceHeaders,
+    HostHeaders,
+    ParkedHeaders,
     PartHeaders,
     RejectionHeaders,
     WorkflowHeaders,
+)
+from engine.schemas.parked import (
+    CALLS_KEY,
+    HOST_KEY,
+    PARKED_KEY,
+    HostAnnouncement,
+    NotedCalls,
+    ParkedChange,
 )
 from engine.workflow.definition import WorkflowDefinition
 
@@ -94,5 +105,20 @@ MESSAGES: Final = (
         "rejection", REJECTIONS, "Rejection",
         "A command that was refused, or bytes that hold none: as they came, with the reason in the headers.",
         None, RejectionHeaders, None,
+    ),
+    Message(
+        "parkedChange", PARKED, "Parked change",
+        "A change that a progress service could not deal with, until people decide. Without a value it is done with.",
+        {"type": "string", "pattern": PARKED_KEY}, ParkedHeaders, ParkedChange,
+    ),
+    Message(
+        "notedCalls", PARKED, "Calls written down",
+        "What hosts of a group that died are about to call in a partition. Without a value there is nothing to note.",
+        {"type": "string", "pattern": CALLS_KEY}, CallsHeaders, NotedCalls,
+    ),
+    Message(
+        "hostAnnouncement", PARKED, "A host announces itself",
+        "A host tells the others of its group which services it calls.",
+        {"type": "string", "pattern": HOST_KEY}, HostHeaders, HostAnnouncement,
     ),
 )  # fmt: skip

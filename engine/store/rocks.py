@@ -35,6 +35,7 @@ from engine.store.errors import StoreDamagedError, StoreError, StoreFullError, S
 from engine.store.manifest import check_manifest
 from engine.store.port import Batch, Row
 from engine.store.scratch import make_scratch
+from engine.store.write_ahead import with_file
 
 Mode = Literal["writing", "following", "inspecting"]
 """What a store is opened for: writing; reading beside the writer; reading it as it stands, without a change."""
@@ -56,7 +57,8 @@ _LIBRARYS_OWN: Final = "rocksdict-config.json"
 """The file in which rocksdict keeps how a store was opened; it writes it anew whenever one is opened."""
 _FULL: Final = ("No space left on device", "File too large", "Disk quota exceeded", "SpaceLimit")
 _REFUSED: Final = ("Permission denied", "Read-only file system", "Operation not permitted", "Too many open files")
-_DAMAGED: Final = ("Corruption", "No such file or directory", "does not exist", "Invalid argument", "Not implemented")
+_CORRUPT: Final = "Corruption"
+_DAMAGED: Final = (_CORRUPT, "No such file or directory", "does not exist", "Invalid argument", "Not implemented")
 
 _shared_cache: Final[list[Cache]] = []
 _shared_cache_lock: Final = threading.Lock()
@@ -253,7 +255,7 @@ class RocksStore:
             try:
                 database.try_catch_up_with_primary()
             except Exception as error:
-                raise self._failure(error) from error
+                raise self._failure(error, reads_logs=True) from error
             written = _written(self._directory)
             if _has_all(before, written):
                 self._seen = before
@@ -322,7 +324,7 @@ class RocksStore:
         except Exception as error:
             with suppress(StoreError):
                 self.close()
-            raise _translated(error, self._directory) from error
+            raise _translated(error, self._directory, reads_logs=True) from error
         self._seen = {}
         try:
             self.refresh()
@@ -365,10 +367,10 @@ class RocksStore:
             raise ClosedError(f"the store {self._directory} was closed.")
         return self._database
 
-    def _failure(self, error: Exception) -> Exception:
+    def _failure(self, error: Exception, *, reads_logs: bool = False) -> Exception:
         if isinstance(error, ClosedError | DbClosedError) or self._database is None:
             return ClosedError(f"the store {self._directory} was closed.")
-        return _translated(error, self._directory)
+        return _translated(error, self._directory, reads_logs=reads_logs)
 
 
 def _has_all(before: _Written, after: _Written) -> bool:
@@ -435,8 +437,14 @@ def _family_options() -> Options:
     return options
 
 
-def _translated(error: Exception, directory: Path) -> StoreError:
-    """Return our error for one of RocksDB's or the operating system's, which differ by text alone."""
+def _translated(error: Exception, directory: Path, *, reads_logs: bool = False) -> StoreError:
+    """Return our error for one of RocksDB's or the operating system's, which differ by text alone.
+
+    Args:
+        error: What was raised.
+        directory: The store's.
+        reads_logs: Whether write-ahead logs were read, which RocksDB does not name.
+    """
     text = str(error)
     if any(part in text for part in _LOCKED):
         return StoreLockedError(f"expected nobody else to write the store {directory}, but it is open for writing.")
@@ -445,5 +453,7 @@ def _translated(error: Exception, directory: Path) -> StoreError:
     if any(part in text for part in _REFUSED):
         return StoreError(f"the store {directory} cannot be used: {text}.", hint="Check its owner and permissions.")
     if any(part in text for part in _DAMAGED):
+        if reads_logs and _CORRUPT in text:
+            text = with_file(directory, text)
         return StoreDamagedError(f"the store {directory} is damaged: {text}.")
     return StoreError(f"the store {directory} cannot be used: {text}.")

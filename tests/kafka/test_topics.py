@@ -2,10 +2,13 @@
 
 import asyncio
 import logging
+import socket
+import ssl
 import time
 from collections.abc import Iterator
 
 import pytest
+import trustme
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # its own list of public names is not complete
     AdminClient,
@@ -21,14 +24,14 @@ from engine import EngineService, Registry, RunStatus
 from engine.broker import Cluster
 from engine.broker.jvm import JvmCluster
 from engine.cli.app import invoke
-from engine.cli.exit_codes import OPEN, SUCCESS
+from engine.cli.exit_codes import OPEN, OPERATING, SUCCESS, USAGE
 from engine.core.commands import encode
 from engine.errors import LogError
 from engine.limits import KAFKA_ANSWER_SECONDS_MAX
 from engine.log.errors import LogDeniedError, LogUnreachableError, PlaceUnknownError, TopicsError
-from engine.log.kafka import KafkaLocation, KafkaLog
+from engine.log.kafka import KafkaLocation, KafkaLog, topics
 from engine.log.kafka.admin import Admin
-from engine.log.kafka.topics import apply_topics, plan_topics
+from engine.log.kafka.topics import REPLICAS_MAX, apply_topics, plan_topics
 from engine.log.port import COMMANDS, EVENTS, PARKED, REJECTIONS, TOPICS, WORKFLOWS
 from tests.kafka.engines import eventually, executor, start_of
 from tests.kafka.foreign import Foreign
@@ -146,6 +149,43 @@ async def test_another_number_of_replicas_is_said_to_be_what_only_people_can_men
     assert last == "the rest is as it must be, 2 partitions"
     assert plan_topics(location, {}).steps == ()
     assert plan_topics(location, {}, replicas=1).notes == ()
+
+
+async def test_more_replicas_than_there_are_brokers_are_refused_and_nothing_is_half_made(
+    broker: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    location = await new_location(broker, 2)
+    await replace(location, PARKED)
+    await set_topic(location, COMMANDS, retention_ms="1000")
+    said: dict[str, str] = {}
+    for command, expected in (("plan", OPEN), ("apply", OPERATING)):
+        arguments = ["topics", command, "--data", str(location), "--replication", "3"]
+        assert await asyncio.to_thread(invoke, arguments) == expected
+        said[command] = "".join(capsys.readouterr())
+    for text in said.values():
+        assert f"change {location.topic(COMMANDS)}: retention.ms=" in text
+        assert f"refuse {location.topic(PARKED)}: 3 replicas, but the brokers say: " in text
+    assert "nothing was changed" in said["apply"]
+    assert [step.action for step in plan_topics(location, {}).steps] == ["change", "create"]
+
+
+@pytest.mark.parametrize("number", ["0", str(REPLICAS_MAX + 1), "99999999999"])
+def test_a_number_of_replicas_that_no_topic_can_have_is_wrong_usage(
+    number: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert invoke(["topics", "apply", "--data", "kafka://127.0.0.1:1/x", "--replication", number]) == USAGE
+    assert f'Invalid value "{number}" for --replication' in capsys.readouterr().err
+
+
+async def test_topics_of_which_the_brokers_refuse_one_are_not_made_at_all(
+    broker: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    location = KafkaLocation(broker, f"{(await new_location(broker)).prefix}-none")
+    rule = topics._RULES[PARKED]["cleanup.policy"]
+    monkeypatch.setitem(topics._RULES[PARKED], "cleanup.policy", rule._replace(value="nonsense"))
+    with pytest.raises(LogError, match=f"create the topic {location.topic(PARKED)}"):
+        await asyncio.to_thread(apply_topics, location, {}, 1)
+    assert [step.action for step in plan_topics(location, {}).steps] == ["create"] * len((*TOPICS, PARKED))
 
 
 async def test_replicas_in_sync_are_compared_when_a_number_of_replicas_is_asked_for(three_brokers: Cluster) -> None:
@@ -268,6 +308,54 @@ async def test_a_protocol_that_the_port_does_not_speak_is_told_with_what_the_cli
     there = await new_location(guarded.bootstrap)
     with pytest.raises(LogUnreachableError, match=words):
         await KafkaLog.open(KafkaLocation("127.0.0.1:29411", there.prefix), properties)
+
+
+async def test_who_speaks_ssl_to_a_plain_port_is_told_so_before_the_time_for_an_answer_is_up(guarded: Cluster) -> None:
+    there = await new_location(guarded.bootstrap)
+    begun = time.monotonic()
+    with pytest.raises(LogUnreachableError, match="PLAINTEXT broker listener") as caught:
+        await KafkaLog.open(there, {"security.protocol": "ssl"})
+    assert time.monotonic() < begun + KAFKA_ANSWER_SECONDS_MAX / 2
+    assert "This client speaks SSL. Is that the `security.protocol` of this port?" in str(caught.value)
+
+
+async def test_who_speaks_plainly_to_an_ssl_port_is_told_so_before_the_time_for_an_answer_is_up() -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("localhost").configure_cert(context)
+    server = await asyncio.start_server(lambda reader, writer: None, "127.0.0.1", 0, ssl=context)  # noqa: ARG005 - nobody comes in
+    port = server.sockets[0].getsockname()[1]
+    begun = time.monotonic()
+    with pytest.raises(LogUnreachableError, match="closed without a word") as caught:
+        await KafkaLog.open(KafkaLocation(f"127.0.0.1:{port}", "x"))
+    server.close()
+    assert time.monotonic() < begun + KAFKA_ANSWER_SECONDS_MAX / 2
+    assert "This client speaks PLAINTEXT. Is that the `security.protocol` of this port?" in str(caught.value)
+
+
+def test_only_ports_that_close_every_connection_for_some_time_are_taken_for_others() -> None:
+    closed = KafkaError(KafkaError._TRANSPORT, "a: SSL handshake failed: Disconnected: SSL connection closed by peer")
+    down = KafkaError(KafkaError._ALL_BROKERS_DOWN, "1/1 brokers are down")
+    elsewhere = [
+        "a: Connect to ipv4#127.0.0.1:1 failed: Connection refused (after 0ms in state CONNECT)",
+        "a: Connection setup timed out in state CONNECT",
+        "a: ApiVersionRequest failed: Local: Timed out",
+    ]
+    # It listens and answers nothing, so the client has nothing of its own to say.
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        location = KafkaLocation(f"127.0.0.1:{silent.getsockname()[1]}", "x")
+        admin = Admin(location, {"security.protocol": "plaintext"})
+        assert not admin._is_cut_off(60.0)
+        admin._hear(closed)
+        admin._hear(down)
+        assert not admin._is_cut_off(60.0), "once may be chance"
+        admin._hear(down)
+        assert admin._is_cut_off(60.0)
+        assert not admin._is_cut_off(1.0), "what stands between may be up before the broker is"
+        for text in elsewhere:
+            slow = Admin(location, {})
+            for error in (closed, down, KafkaError(KafkaError._TRANSPORT, text), closed, down, down):
+                slow._hear(error)
+            assert not slow._is_cut_off(60.0), text
 
 
 async def test_brokers_that_do_not_agree_yet_on_the_topics_are_asked_again(

@@ -11,6 +11,7 @@ from engine.core.state import GENESIS
 from engine.core.view import View
 from engine.log.port import COMMANDS, EVENTS, Log, Record
 from tests.log.conftest import OpenAgain, OpenLog
+from tests.support.seeds import drawn_seed
 
 SECONDS = 60
 RUN = "01939d5c-0000-7000-8000-000000000001"

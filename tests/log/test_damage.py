@@ -185,6 +185,7 @@ async def test_a_damaged_log_gives_all_or_says_so(
     tail_may_be_lost = durability == "process" and boot == "after a reboot"
     if boot == "after a reboot":
         monkeypatch.setattr(acknowledged, "_boot_id", lambda: b"another boot id.")
+    (written_ahead,) = (file.name for file in base.glob(WAL) if file.stat().st_size)
     refused: dict[str, int] = {}
     for name, damage in DAMAGES.items():
         for seed in range(4):
@@ -194,6 +195,9 @@ async def test_a_damaged_log_gives_all_or_says_so(
             found = await outcome(copy, durability)
             if isinstance(found, LogDamagedError):
                 assert str(copy) in str(found)
+                if "write-ahead log" in name:
+                    named = "none of which is there" if "missing" in name else written_ahead
+                    assert named in str(found), (name, seed, found)
                 refused[name] = refused.get(name, 0) + 1
             elif tail_may_be_lost and found != content:
                 for place, records in found.items():  # what was not synced may be lost, but from the end alone

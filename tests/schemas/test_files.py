@@ -11,7 +11,7 @@ from jsonschema import Draft7Validator, Draft202012Validator
 
 from engine.context.typed import FORMS
 from engine.log.kafka.topics import _RULES
-from engine.log.port import TOPICS
+from engine.log.port import PARKED, TOPICS
 from engine.schemas import files
 from tests.support.wire import asyncapi_validator, problems, validator
 
@@ -90,7 +90,7 @@ def test_every_message_has_an_operation_in_each_direction_that_there_is() -> Non
     channels, operations = whole["channels"], whole["operations"]
     assert isinstance(channels, dict)
     assert isinstance(operations, dict)
-    assert list(channels) == list(TOPICS)
+    assert list(channels) == [*TOPICS, PARKED]
     sent = {
         each["$ref"]
         for name, operation in operations.items()
@@ -103,7 +103,7 @@ def test_every_message_has_an_operation_in_each_direction_that_there_is() -> Non
 def test_the_topics_are_described_as_they_are_made() -> None:
     channels = document()["channels"]
     assert isinstance(channels, dict)
-    for topic in TOPICS:
+    for topic in (*TOPICS, PARKED):
         configuration = channels[topic]["bindings"]["kafka"]["topicConfiguration"]
         described = {
             name: ",".join(value) if isinstance(value, list) else str(value) for name, value in configuration.items()

@@ -50,6 +50,11 @@ class Member:
         await asyncio.sleep(self.client.network.timeout() if self.client.cut else self.client.network.latency())
         return partition in self.owned and self._known and not self.client.cut
 
+    async def shut_out(self) -> LogError:
+        """Wait for ever: the members of this group have no names that others could take."""
+        never: asyncio.Future[LogError] = asyncio.get_running_loop().create_future()
+        return await never
+
     async def keep(self, partition: int, mark: Mark) -> None:
         """Record how far the group has come in a partition."""
         await self._ask()

@@ -18,6 +18,7 @@ from engine.log.place import PARTITIONED, check_partitions, places
 from engine.store.errors import StoreError
 from engine.store.port import Store
 from engine.store.rocks import RocksStore
+from engine.store.write_ahead import WRITE_AHEAD, write_ahead_logs
 
 STORE: Final = "store"
 """The folder of the store inside the log's directory."""
@@ -150,7 +151,7 @@ def _found(directory: Path, partitions: int, promises: Promises) -> tuple[bytes,
         )
     folder = directory / STORE
     lost_tail = not promises.same_boot
-    unflushed = sum(file.stat().st_size for file in folder.glob("*.log"))
+    unflushed = sum(file.stat().st_size for file in folder.glob(WRITE_AHEAD))
     store = RocksStore.inspect(folder, FAMILIES, lost_tail=lost_tail)
     try:
         check_identity(store, directory, promises)
@@ -177,7 +178,12 @@ def _checked_ends(directory: Path, store: Store, promises: Promises, unflushed: 
         end = records.end(partition)
         promised = promise.written if promises.same_boot else promise.synced
         if end < promised:
-            raise records.damaged(partition, f"expected records up to offset {promised - 1}, found {_last(end)}.")
+            # Whatever tables lack, RocksDB itself notices.
+            raise records.damaged(
+                partition,
+                f"expected records up to offset {promised - 1}, found {_last(end)}; "
+                f"the last ones stand in {write_ahead_logs(directory / STORE)}.",
+            )
         lost += max(0, promise.written - end)
         records.check_tail(partition, end, unflushed)
         ends.append(end)

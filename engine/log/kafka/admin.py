@@ -20,6 +20,14 @@ _SLICE_SECONDS: Final = 0.5
 """How long to wait for an answer before a look whether the brokers refuse; twice as long every time."""
 _REFUSALS: Final = 3
 """Refusals that are no chance."""
+_CUT_OFF_SECONDS: Final = 3.0
+"""How long connections that are closed as soon as they are made may be those of brokers that are about to come up."""
+_CUT_OFFS: Final = 2
+"""Times that all brokers were found closed, after which it is the port, not chance."""
+_DISCONNECTED: Final = "Disconnected"
+"""What the client says of a connection that the other side closed."""
+_UNKNOWN_CERTIFICATE: Final = "certificate verify failed"
+"""What the client says beside the refusal itself."""
 _CUT_OFF: Final = (
     "The connection was closed without a word, as by a port that expects credentials or another `security.protocol`."
 )
@@ -31,14 +39,19 @@ class Admin(AdminClient):
     """An administrator's client that can say why it got no answer."""
 
     def __init__(self, location: KafkaLocation, properties: Mapping[str, str]) -> None:
+        self._protocol = str(properties.get("security.protocol", "plaintext")).upper()
         self._refusals: list[KafkaError] = []
         self._else_heard: KafkaError | None = None
+        self._closings = 0
+        self._closing: KafkaError | None = None
         self._cut_off = False
         hearing: dict[str, object] = {**merged(ADMIN, location.brokers, properties), "error_cb": self._hear}
         super().__init__(hearing, logger=CLIENT_LOGGER)  # type: ignore[arg-type]  # callbacks are properties too
 
     def look(self, topic: str | None, seconds: float) -> ClusterMetadata:
-        """Return what the brokers know, of one topic or of all; give up early once they only ever refuse.
+        """Return what the brokers know, of one topic or of all.
+
+        It gives up early once they only ever refuse, or only ever close the connection.
 
         Args:
             topic: The topic's name on Kafka, or None for all.
@@ -47,7 +60,8 @@ class Admin(AdminClient):
         Raises:
             KafkaException: They do not answer, or refuse.
         """
-        until, slice_seconds = time.monotonic() + seconds, _SLICE_SECONDS
+        begun, slice_seconds = time.monotonic(), _SLICE_SECONDS
+        until = begun + seconds
         while True:
             slice_seconds = min(slice_seconds, max(until - time.monotonic(), _SLICE_SECONDS))
             asked = time.monotonic()
@@ -56,7 +70,9 @@ class Admin(AdminClient):
             except KafkaException as exception:
                 now = time.monotonic()
                 # Whoever is cut off at once would be so again.
-                self._cut_off = is_unreachable(exception) and now < asked + slice_seconds / 2
+                self._cut_off = is_unreachable(exception) and (
+                    now < asked + slice_seconds / 2 or self._is_cut_off(now - begun)
+                )
                 if not is_unreachable(exception) or self._cut_off or now >= until or self._is_refused():
                     raise
             slice_seconds *= 2
@@ -68,19 +84,38 @@ class Admin(AdminClient):
             return from_kafka(self._refusals[-1], doing)
         if not is_unreachable(exception):
             return from_exception(exception, doing)
-        if self._else_heard is not None:
-            return from_exception(exception, doing, f"The client said last: {self._else_heard.str()}.")
-        return from_exception(exception, doing, _CUT_OFF if self._cut_off else "")
+        heard = self._else_heard or self._closing
+        said = "" if heard is None else f"The client said last: {heard.str()}."
+        if self._cut_off or self._is_closed():
+            hint = f"This client speaks {self._protocol}. Is that the `security.protocol` of this port?"
+            return from_exception(exception, doing, f"{_CUT_OFF} {said}".rstrip(), hint)
+        return from_exception(exception, doing, said)
 
     def _is_refused(self) -> bool:
         """Return whether the brokers refuse again and again, and all of them do, as far as can be known."""
         self.poll(0)
         return len(self._refusals) >= _REFUSALS and self._else_heard is None
 
+    def _is_cut_off(self, seconds: float) -> bool:
+        """Return whether all brokers have closed every connection for so many seconds.
+
+        Brokers that are down refuse connections, and slow ones let them time out: the client says so, and waits.
+        """
+        self.poll(0)
+        return seconds >= _CUT_OFF_SECONDS and self._is_closed()
+
+    def _is_closed(self) -> bool:
+        return self._closings >= _CUT_OFFS and self._else_heard is None
+
     def _hear(self, error: KafkaError) -> None:
         if error.code() in DENIED:
             self._refusals = [*self._refusals, error][-_REFUSALS:]
-        elif error.code() != KafkaError._ALL_BROKERS_DOWN:  # noqa: SLF001 - the library's public name
+        elif error.code() == KafkaError._ALL_BROKERS_DOWN:  # noqa: SLF001 - the library's public name
+            # Of a port that closes what is not encrypted the client says no more than this.
+            self._closings += 1
+        elif _DISCONNECTED in error.str():
+            self._closing = error
+        elif _UNKNOWN_CERTIFICATE not in error.str():
             self._else_heard = error
 
 

@@ -42,6 +42,7 @@ _UNKNOWN_PLACE: Final = frozenset(
         KafkaError._UNKNOWN_PARTITION,  # noqa: SLF001 - the same
     }
 )
+_REPLACED: Final = "same group.instance.id"
 DENIED: Final = frozenset(
     {
         KafkaError._AUTHENTICATION,  # noqa: SLF001 - the library's public names of local errors
@@ -72,13 +73,14 @@ UNREADABLE: Final = frozenset(
 """The record batch at one offset cannot be unpacked; what follows can be."""
 
 
-def from_kafka(error: KafkaError, doing: str, heard: str = "") -> LogError:
+def from_kafka(error: KafkaError, doing: str, heard: str = "", hint: str = "") -> LogError:
     """Return our error for one of the client's.
 
     Args:
         error: The client's.
         doing: What was tried, to follow "expected to".
-        heard: A sentence about what was heard besides, if anything.
+        heard: What was heard besides, in sentences, if anything.
+        hint: What to look at when no broker answers, where more is known than that.
     """
     text = f"expected to {doing}, but {error.name()}: {error.str()}."
     if heard:
@@ -91,23 +93,32 @@ def from_kafka(error: KafkaError, doing: str, heard: str = "") -> LogError:
     if code == KafkaError.MSG_SIZE_TOO_LARGE:
         return RecordTooLargeError(text, hint="`runline topics plan` compares the topics' limits with ours.")
     if code in _UNREACHABLE:
-        return LogUnreachableError(text, hint="Are the brokers up, and is the address right?")
+        return LogUnreachableError(text, hint=hint or "Are the brokers up, and is the address right?")
     if code in DENIED:
         return LogDeniedError(text, hint="Look at the security properties and at the rights of this user.")
     return LogError(text)
 
 
-def from_exception(error: KafkaException, doing: str, heard: str = "") -> LogError:
+def from_exception(error: KafkaException, doing: str, heard: str = "", hint: str = "") -> LogError:
     """Return our error for an exception of the client; the arguments are those of `from_kafka`."""
     cause = error.args[0] if error.args else None
     if isinstance(cause, KafkaError):
-        return from_kafka(cause, doing, heard)
+        return from_kafka(cause, doing, heard, hint)
     return LogError(f"expected to {doing}, but {error}.")
 
 
 def is_fatal(error: KafkaError) -> bool:
     """Return whether the client will do nothing any more."""
     return error.fatal() or error.code() == KafkaError._FATAL  # noqa: SLF001 - the library's public name
+
+
+def is_replaced(exception: Exception) -> bool:
+    """Return whether a member is none any more because another process has its `group.instance.id`.
+
+    The client that finds out says so once; afterwards it says no more than that there was a fatal error, in words.
+    """
+    cause = exception.args[0] if isinstance(exception, KafkaException) and exception.args else None
+    return isinstance(cause, KafkaError) and (cause.code() == KafkaError.FENCED_INSTANCE_ID or _REPLACED in cause.str())
 
 
 def is_moved(exception: KafkaException) -> bool:
@@ -123,6 +134,13 @@ def is_unreachable(exception: KafkaException) -> bool:
 def is_place_unknown(exception: KafkaException) -> bool:
     """Return whether the client does not know the partition; it may only not have heard of any yet."""
     return _code(exception) in _UNKNOWN_PLACE
+
+
+def replicas_refused(exception: KafkaException) -> str | None:
+    """Return, as a sentence, why the brokers cannot keep so many replicas; None when this is about something else."""
+    if _code(exception) != KafkaError.INVALID_REPLICATION_FACTOR:
+        return None
+    return str(exception.args[0].str()).rstrip(".") + "."
 
 
 def _code(exception: KafkaException) -> int | None:

@@ -15,9 +15,9 @@ from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, To
 from engine import crash_points
 from engine.crash_points import CrashPoint
 from engine.errors import ClosedError, LogError, RunlineError
-from engine.limits import KAFKA_REVOKE_SECONDS_MAX
-from engine.log.errors import LogUnreachableError
-from engine.log.kafka.failures import from_exception, from_kafka, is_fatal
+from engine.limits import FENCE_RETRY_SECONDS_MAX, FENCE_RETRY_SECONDS_MIN, KAFKA_REVOKE_SECONDS_MAX
+from engine.log.errors import LogUnreachableError, MemberReplacedError
+from engine.log.kafka.failures import from_exception, from_kafka, is_fatal, is_replaced
 from engine.log.kafka.marks import commit_mark, committed_marks
 from engine.log.kafka.properties import CLIENT_LOGGER, Property
 from engine.log.port import Mark, Owner
@@ -34,9 +34,14 @@ _MARK_SECONDS = 0.01
 _COMMIT_SECONDS = 5.0
 """How often the group is told what is decided, for people who watch its lag."""
 
+_NAMES_HINT = "Give each process a `group.instance.id` of its own, or none, and start this one again."
+
 
 class KafkaMember:
     """Takes part in a group on one topic, on a thread of its own; its consumer reads no records.
+
+    When its client fails for good, the partitions are lost, and it joins again with a new one; except when another
+    process has taken its `group.instance.id`: two of that name would shut each other out for ever.
 
     Args:
         topic: The topic on Kafka whose partitions the group shares out.
@@ -45,7 +50,7 @@ class KafkaMember:
         noticed: Called in the member's thread with every error that concerns no partition.
 
     Attributes:
-        trouble: What ended its part in the group before it was to leave, or an empty text.
+        trouble: What keeps it from taking part in the group, or an empty text.
     """
 
     def __init__(
@@ -59,13 +64,10 @@ class KafkaMember:
         self._topic = topic
         self._owner = owner
         self._loop = asyncio.get_running_loop()
-        self._consumer = Consumer({**properties, "error_cb": noticed}, logger=CLIENT_LOGGER)
-        self._consumer.subscribe(
-            [topic],
-            on_assign=self._kept_in(self._assign),
-            on_revoke=self._kept_in(self._revoke),
-            on_lost=self._kept_in(self._lose),
-        )
+        self._properties: dict[str, object] = {**properties, "error_cb": noticed}
+        self._shut_out: asyncio.Future[LogError] = self._loop.create_future()
+        self._delay = FENCE_RETRY_SECONDS_MIN
+        self._consumer = self._joined()
         self._orders: deque[Callable[[], None]] = deque()
         self._marks: deque[Callable[[], None]] = deque()
         # The owner may still be letting go of a partition, late, when the group gives it back.
@@ -73,6 +75,8 @@ class KafkaMember:
         self._held: set[int] = set()
         self._failure: Exception | None = None
         self._stopping = False
+        self._replaced = False
+        self._left = threading.Event()
         self._committing = self._loop.create_task(self._commit_now_and_then())
         self._thread = threading.Thread(target=self._run, name="runline kafka member", daemon=True)
         self._thread.start()
@@ -104,10 +108,15 @@ class KafkaMember:
         """
         return await self._ordered(lambda: self._kept(partition))
 
+    async def shut_out(self) -> LogError:
+        """Wait until another process has this one's name in the group, and return the error that says so."""
+        return await asyncio.shield(self._shut_out)
+
     async def leave(self) -> None:
         """Leave the group; the owner is told to let go of its partitions first."""
         if not self._stopping:
             self._stopping = True
+            self._left.set()
             self._committing.cancel()
         await asyncio.to_thread(self._thread.join)
 
@@ -143,7 +152,7 @@ class KafkaMember:
             except (LogError, ClosedError) as error:
                 self._tell(_fail, answer, error)
             except RuntimeError:
-                self._tell(_fail, answer, ClosedError(f"the member of the group of {self._topic} has left."))
+                self._tell(_fail, answer, self._gone())
             else:
                 self._tell(_answer, answer, result)
 
@@ -152,29 +161,71 @@ class KafkaMember:
         self._marks.append(order)
         return await answer
 
+    def _gone(self) -> RunlineError:
+        """Return the error for who asks for something while there is no client to do it."""
+        if self._stopping or self._replaced:
+            return ClosedError(f"the member of the group of {self._topic} has left.")
+        return LogError(f"expected to be a member of the group of {self._topic}, but this process joins it again.")
+
     # In the member's thread.
 
+    def _joined(self) -> Consumer:
+        consumer = Consumer(self._properties, logger=CLIENT_LOGGER)
+        consumer.subscribe(
+            [self._topic],
+            on_assign=self._kept_in(self._assign),
+            on_revoke=self._kept_in(self._revoke),
+            on_lost=self._kept_in(self._lose),
+        )
+        return consumer
+
     def _run(self) -> None:
+        again = self._live()
+        while again and not self._stopping:
+            self._wait_to_join()
+            try:
+                self._consumer = self._joined()
+            except Exception as error:  # noqa: BLE001 - whatever it is, people must hear of it
+                self._end(error)
+            else:
+                again = self._live()
+        self._carry_out()
+
+    def _live(self) -> bool:
+        """Take part until told to leave, or until that cannot go on; return whether to join again."""
+        ended = again = False
         for work in (self._take_part, self._consumer.close):
             try:
                 work()
             except Exception as error:  # noqa: BLE001 - whatever it is, the group and people must hear of it
-                self._end(error)
+                # What the first one led to is no news.
+                again = again if ended else self._end(error)
+                ended = True
+        self._failure = None
         if self._held:
             # The client left without a word of them.
             self._begin(self._in_turn(self._owner.lost, sorted(self._held)))
-        self._carry_out_marks()
+            self._held.clear()
+        self._carry_out()
+        return again
+
+    def _wait_to_join(self) -> None:
+        """Wait, longer each time, and answer meanwhile whoever takes this for a member."""
+        until, self._delay = time.monotonic() + self._delay, min(2 * self._delay, FENCE_RETRY_SECONDS_MAX)
+        while (left := until - time.monotonic()) > 0 and not self._left.wait(min(left, _ORDER_SECONDS)):
+            self._carry_out()
+
+    def _carry_out(self) -> None:
         while self._orders:
             self._orders.popleft()()
+        self._carry_out_marks()
 
     def _take_part(self) -> None:
         while not self._stopping:
             self._go_on()
 
     def _go_on(self) -> None:
-        while self._orders:
-            self._orders.popleft()()
-        self._carry_out_marks()
+        self._carry_out()
         message = self._consumer.poll(_ORDER_SECONDS)
         if self._failure is not None:
             raise self._failure
@@ -185,16 +236,23 @@ class KafkaMember:
             level = logging.WARNING if isinstance(failure, LogUnreachableError) else logging.ERROR
             _LOGGER.log(level, "%s", failure)
 
-    def _end(self, error: Exception) -> None:
-        if self.trouble:
-            return  # what it led to is no news
+    def _end(self, error: Exception) -> bool:
+        """Say why this is no member any more; return whether it may become one again."""
         doing = f"take part in the group of {self._topic}"
+        unexpected = None if isinstance(error, KafkaException) else error
         if isinstance(error, KafkaException):
-            self.trouble = str(from_exception(error, doing))
-            _LOGGER.error("This process is no member any more: %s", self.trouble)
+            failure = from_exception(error, doing)
         else:
-            self.trouble = f"expected to {doing}, but {type(error).__name__}: {error}."
-            _LOGGER.error("This process is no member any more: %s", self.trouble, exc_info=error)
+            failure = LogError(f"expected to {doing}, but {type(error).__name__}: {error}.")
+        self._replaced = is_replaced(error)
+        if self._replaced:
+            failure = MemberReplacedError(failure.args[0], hint=_NAMES_HINT)
+            self._tell(_answer, self._shut_out, failure)
+        again = not (self._replaced or self._stopping)
+        then = f"; it joins again in {self._delay:g} s" if again else ""
+        self.trouble = str(failure)
+        _LOGGER.error("This process is no member any more%s: %s", then, failure, exc_info=unexpected)
+        return again
 
     def _carry_out_marks(self) -> None:
         while self._marks:
@@ -216,6 +274,9 @@ class KafkaMember:
         places = [TopicPartition(place.topic, place.partition, OFFSET_END) for place in partitions]
         consumer.incremental_assign(places)
         consumer.pause(places)
+        if self.trouble:
+            _LOGGER.warning("This process is a member of the group of %s again", self._topic)
+        self.trouble, self._delay = "", FENCE_RETRY_SECONDS_MIN
         self._held.update(_numbers(partitions))
         self._begin(self._in_turn(self._owner.assigned, _numbers(partitions)))
 

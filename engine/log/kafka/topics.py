@@ -24,12 +24,14 @@ from engine.limits import (
 )
 from engine.log.errors import PlaceUnknownError, TopicsError
 from engine.log.kafka.admin import Admin, make_admin
-from engine.log.kafka.failures import from_kafka
+from engine.log.kafka.failures import from_kafka, replicas_refused
 from engine.log.kafka.location import KafkaLocation
 from engine.log.kafka.published import published_partitions
 from engine.log.place import PARTITIONED, check_partitions
 from engine.log.port import COMMANDS, EVENTS, PARKED, REJECTIONS, TOPICS, WORKFLOWS
 
+REPLICAS_MAX: Final = 10_000
+"""Of a topic: more the client library does not take."""
 _LOOK_SECONDS: Final = 0.05
 """How often the brokers are asked whether they know yet."""
 _HOUR: Final = 3_600_000
@@ -165,7 +167,11 @@ def plan_topics(
     admin = make_admin(location, properties)
     found, brokers = _look(admin, location)
     fixed = published_partitions(location, properties) if WORKFLOWS in found else None
-    return _compare(location, found, brokers, fixed=fixed, partitions=partitions, replicas=replicas)
+    plan = _compare(location, found, brokers, fixed=fixed, partitions=partitions, replicas=replicas)
+    if replicas is None:
+        return plan
+    # How many replicas there can be is for the brokers to say: those that are down count or not, as they have it.
+    return plan._replace(steps=tuple(_refused_if_too_many(admin, step) for step in plan.steps))
 
 
 def apply_topics(
@@ -184,25 +190,49 @@ def apply_topics(
     if any(step.action == "refuse" for step in plan.steps):
         raise _error(location, plan)
     admin = make_admin(location, properties)
-    for step in plan.steps:
-        try:
-            if step.action == "create":
-                topic = NewTopic(step.topic, step.partitions, step.replicas, config=dict(step.settings))
-                done = list(admin.create_topics([topic], request_timeout=KAFKA_ANSWER_SECONDS_MAX).values())
-            else:
-                entries = [
-                    ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
-                    for name, value in step.settings.items()
-                ]
-                resource = ConfigResource(ResourceType.TOPIC, step.topic, incremental_configs=entries)
-                changed = admin.incremental_alter_configs([resource], request_timeout=KAFKA_ANSWER_SECONDS_MAX)
-                done = list(changed.values())
-            for future in done:
-                future.result()
-        except KafkaException as exception:
-            raise admin.failure(exception, f"{step.action} the topic {step.topic}") from exception
+    # All of them are tried first, so that one that the brokers refuse leaves nothing half made.
+    for validate_only in (True, False):
+        for step in plan.steps:
+            try:
+                _do(admin, step, validate_only=validate_only)
+            except KafkaException as exception:
+                raise admin.failure(exception, f"{step.action} the topic {step.topic}") from exception
     _await_topics(admin, location, plan.partitions)
     return plan
+
+
+def _do(admin: Admin, step: Step, *, validate_only: bool) -> None:
+    """Let the brokers do one step, or only say whether they would."""
+    if step.action == "create":
+        topic = NewTopic(step.topic, step.partitions, step.replicas, config=dict(step.settings))
+        made = admin.create_topics([topic], request_timeout=KAFKA_ANSWER_SECONDS_MAX, validate_only=validate_only)
+        made[step.topic].result()
+    else:
+        entries = [
+            ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
+            for name, value in step.settings.items()
+        ]
+        resource = ConfigResource(ResourceType.TOPIC, step.topic, incremental_configs=entries)
+        changed = admin.incremental_alter_configs(
+            [resource], request_timeout=KAFKA_ANSWER_SECONDS_MAX, validate_only=validate_only
+        )
+        changed[resource].result()
+
+
+def _refused_if_too_many(admin: Admin, step: Step) -> Step:
+    """Return the step, or a refusal of it where the brokers are too few for its replicas."""
+    if step.action != "create":
+        return step
+    try:
+        _do(admin, step, validate_only=True)
+    except KafkaException as exception:
+        if (reason := replicas_refused(exception)) is not None:
+            text = (
+                f"{step.replicas} replicas, but the brokers say: {reason} Start more of them, or ask for fewer replicas"
+            )
+            return step._replace(action="refuse", text=text)
+        # Whoever may look at the topics but not make any has asked for a plan.
+    return step
 
 
 def _await_topics(admin: Admin, location: KafkaLocation, partitions: int) -> None:
