@@ -1,6 +1,7 @@
 """What goes wrong with views."""
 
 from engine.errors import RunlineError
+from engine.store.errors import StoreDamagedError
 
 
 class ViewsError(RunlineError):
@@ -43,3 +44,8 @@ class CursorError(ViewsError):
     """The cursor does not belong to this list."""
 
     code = "cursor"
+
+
+def damaged_views(error: StoreDamagedError) -> StoreDamagedError:
+    """Return the same with the way to go on, for whoever only reads the views: who folds them makes them anew."""
+    return StoreDamagedError(error.args[0], hint="Fold the log anew: runline rebuild.")

@@ -1,29 +1,18 @@
 """Lists of runs: filters, the index that serves them, and pages that stay stable while runs arrive."""
 
-import base64
-import binascii
 from dataclasses import dataclass
 from datetime import datetime
-from hashlib import sha256
-from typing import Final, Generic, NamedTuple, TypeVar
-
-import orjson
+from typing import Generic, NamedTuple, TypeVar
 
 from engine.core.state import RunStatus
 from engine.errors import ArgumentError
 from engine.limits import ID_CHARACTERS_MAX, LIST_ITEMS_MAX, LIST_LOOKED_MAX
 from engine.store.port import Store
-from projections.errors import CursorError
+from projections.cursors import make_cursor, read_cursor
 from projections.keys import moment_key, run_of_place, text_key
 from projections.runs import INDEX_FAMILY, ROWS_FAMILY, RunSummary, decode_row, prefix
 
 T = TypeVar("T")
-
-_CURSOR_CHARACTERS_MAX: Final = 1_000
-_FORM: Final = b"\x01"
-"""How a cursor begins: never with a hyphen, which a command line would take for an option's."""
-_DIGEST_BYTES: Final = 8
-_PLACE_BYTES_MIN: Final = 9
 
 
 class Page(NamedTuple, Generic[T]):
@@ -69,6 +58,12 @@ class RunFilter:
             _check_time(name, getattr(self, name))
         _check_status(self.status)
 
+    @property
+    def known(self) -> tuple[str | None, ...]:
+        """What tells a list with this filter from all others: the same moment is the same in every time zone."""
+        times = (None if time is None else moment_key(time).hex() for time in (self.created_from, self.created_before))
+        return (self.workflow, self.status, self.tag, self.error, *times)
+
     def index(self) -> bytes:
         """Return the beginning of the index keys that serve this filter best."""
         if self.error is not None:
@@ -113,7 +108,7 @@ def list_runs(store: Store, wanted: RunFilter, limit: int, cursor: str | None) -
     low = start if wanted.created_from is None else start + moment_key(wanted.created_from)
     high = start + (b"\xff" if wanted.created_before is None else moment_key(wanted.created_before))
     if cursor is not None:
-        high = min(high, start + read_cursor(cursor, wanted))
+        high = min(high, start + read_cursor(cursor, wanted.known))
     found: list[RunSummary] = []
     looked = 0
     last = b""
@@ -130,33 +125,7 @@ def list_runs(store: Store, wanted: RunFilter, limit: int, cursor: str | None) -
             return Page(found, None)
         high = rows[-1][0]
     more = store.scan(INDEX_FAMILY, low, high, limit=1, reverse=True)
-    return Page(found, make_cursor(last, wanted) if more else None)
-
-
-def make_cursor(place: bytes, wanted: RunFilter) -> str:
-    """Return the cursor of the page behind a place in a list."""
-    return base64.urlsafe_b64encode(_FORM + _digest(wanted) + place).decode().rstrip("=")
-
-
-def read_cursor(cursor: object, wanted: RunFilter) -> bytes:
-    """Return the place behind which a page begins.
-
-    Raises:
-        CursorError: The cursor is not one of a list with this filter.
-    """
-    if not isinstance(cursor, str) or len(cursor) > _CURSOR_CHARACTERS_MAX:
-        raise CursorError(f"Expected a cursor, as a page gave it, but found {cursor!r:.80}.")
-    try:
-        data = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise CursorError(f"Expected a cursor, as a page gave it, but found {cursor[:80]!r}.") from error
-    form, digest, place = data[:1], data[1 : 1 + _DIGEST_BYTES], data[1 + _DIGEST_BYTES :]
-    if form != _FORM or digest != _digest(wanted) or len(place) < _PLACE_BYTES_MIN:
-        raise CursorError(
-            f"Expected a cursor of a list with the same filters, but {cursor[:80]!r} is of another one.",
-            hint="Begin with the first page.",
-        )
-    return place
+    return Page(found, make_cursor(last, wanted.known) if more else None)
 
 
 def check_limit(limit: object) -> None:
@@ -188,12 +157,6 @@ def _whole(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def _digest(wanted: RunFilter) -> bytes:
-    times = (None if time is None else moment_key(time).hex() for time in (wanted.created_from, wanted.created_before))
-    known = (wanted.workflow, wanted.status, wanted.tag, wanted.error, *times)
-    return sha256(orjson.dumps(known)).digest()[:_DIGEST_BYTES]
 
 
 def _check_status(value: object) -> None:

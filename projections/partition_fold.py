@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from typing import Final
 
 from engine import crash_points
 from engine.core.view import View
@@ -27,12 +26,10 @@ from engine.store.errors import StoreError
 from engine.store.port import Store
 from projections.ended import FAMILY as ENDED
 from projections.ended import EndedRuns
-from projections.position import Position, read_position
+from projections.position import REBUILD, Position, another_topic, read_position
 from projections.projection import Commit, Projection, Rows, Stretch, Turn
 
 _LOGGER = logging.getLogger("runline.projections")
-
-_REBUILD: Final = "Fold the log anew: runline rebuild."
 
 
 class PartitionFold:
@@ -53,6 +50,7 @@ class PartitionFold:
         begun: Whether the partition was found to be the one that was folded, so that folding goes on.
         stopped: Whether it was found that it cannot be folded further; what the position says of that may be over.
         trouble: What keeps it from going on at the moment, or an empty text.
+        damage: The damage of the log, where that is what keeps it from going on: it was found, and found again.
     """
 
     def __init__(
@@ -81,6 +79,7 @@ class PartitionFold:
         self.stopped = False
         self._scanned = 0
         self.trouble = ""
+        self.damage: LogDamagedError | None = None
 
     def reached(self, offset: int) -> bool:
         """Return whether all below an offset is folded, or the partition is folded no further."""
@@ -116,14 +115,24 @@ class PartitionFold:
                 self._stop(PartitionStoppedError(StopReason.TOPIC_RECREATED, error.args[0], hint=error.hint))
                 return
             except LogError as error:
-                if self.trouble != str(error):
-                    self.trouble = str(error)
-                    _LOGGER.error("%s cannot be folded now: %s; trying again", self.name, error)  # noqa: TRY400 - the text says it all
+                self._wait_for(error)
             delay = (
                 FENCE_RETRY_SECONDS_MIN if self.position.offset > before else min(2 * delay, FENCE_RETRY_SECONDS_MAX)
             )
             self._moved()
             await asyncio.sleep(delay)
+
+    def _wait_for(self, error: LogError) -> None:
+        """Take note of what may be over when the log is read again, and say so once."""
+        text = str(error)
+        if self.trouble != text:
+            self.trouble, self.damage = text, None
+            _LOGGER.error("%s cannot be folded now: %s Trying again", self.name, text)
+        elif isinstance(error, LogDamagedError):
+            self.damage = error
+
+    def _goes_on(self) -> None:
+        self.trouble, self.damage = "", None
 
     async def fold_to(self, offset: int) -> None:
         """Fold what is below an offset, and no more. What keeps it from that is raised, and nothing is tried again.
@@ -167,18 +176,13 @@ class PartitionFold:
     def _check_bounds(self, topic_id: str, ends: Ends) -> None:
         position = self.position
         if position.topic_id != topic_id:
-            raise PartitionStoppedError(
-                StopReason.TOPIC_RECREATED,
-                f"expected the topic {self._topic} with the identity {position.topic_id}, whose records were folded, "
-                f"but found {topic_id}: it was made again, or the views are those of another log.",
-                hint=_REBUILD,
-            )
+            raise another_topic(position, topic_id)
         if position.offset > ends.end:
             raise PartitionStoppedError(
                 StopReason.LOG_TRUNCATED,
                 f"expected {self.name} to reach offset {position.offset}, up to which it was folded, "
                 f"but it ends at {ends.end}: records were lost.",
-                hint=_REBUILD,
+                hint=REBUILD,
             )
         if position.offset < ends.start:
             raise PartitionStoppedError(
@@ -230,12 +234,11 @@ class PartitionFold:
         return PartitionStoppedError(
             StopReason.HISTORY_DIFFERS,
             f"expected {self.name} to hold the records that were folded, but found {what}.",
-            hint=_REBUILD,
+            hint=REBUILD,
         )
 
     async def _catch_up(self, end: int) -> None:
         """Fold what is below an offset, as fast as it can be read; perhaps in another thread, while this one waits."""
-        self.trouble = ""
         loop = asyncio.get_running_loop()
         before = self.position
         batch: list[LogRecord] = []
@@ -254,10 +257,10 @@ class PartitionFold:
         # Records may have been taken away between looking and reading.
         await self._check_last(before)
         self._scanned = end
+        self._goes_on()
 
     async def _follow(self) -> None:
         reader = self._log.reader(self._topic, self._partition, self.position.offset)
-        self.trouble = ""
         self._moved()
         try:
             records = await reader.next()
@@ -331,6 +334,7 @@ class PartitionFold:
         crash_points.reached(CrashPoint.PROJECTION_AFTER)
         self.position = position
         self._ended.clear()
+        self._goes_on()
 
     def _project(
         self, projection: Projection, records: Sequence[LogRecord], stretches: Iterable[Stretch], rows: Rows
@@ -354,7 +358,7 @@ class PartitionFold:
     def _stop(self, error: PartitionStoppedError) -> None:
         _LOGGER.error("%s is folded no further: %s", self.name, error)
         self.position = self.position.stop(error)
-        self.trouble = ""
+        self._goes_on()
         self.stopped = True
         self._save_position()
         self._moved()

@@ -15,6 +15,8 @@ from projections.keys import SEPARATOR, offset_key
 
 FAMILY: Final = "positions"
 """The family of the store that holds the positions, and the marks of writes behind them."""
+REBUILD: Final = "Fold the log anew: runline rebuild."
+"""What to do where views cannot go on with the log."""
 _MARKS: Final = b"~"
 """Begins the key of a mark. Each write of a partition leaves its mark and takes away that of the one before it, and the
 first mark stays: a store that lacks writes in the middle has others."""
@@ -78,6 +80,16 @@ class Position:
         batch.put(FAMILY, self.mark(self.offset), b"")
         if before is not None and before.offset:
             batch.delete(FAMILY, before.mark(before.offset))
+
+
+def another_topic(position: Position, topic_id: str) -> PartitionStoppedError:
+    """Return why a partition is folded no further whose topic has another identity than the one that was folded."""
+    return PartitionStoppedError(
+        StopReason.TOPIC_RECREATED,
+        f"expected the topic {position.topic} with the identity {position.topic_id}, whose records were folded, "
+        f"but found {topic_id}: it was made again, or the views are those of another log.",
+        hint=REBUILD,
+    )
 
 
 def position_key(topic: str, partition: int) -> bytes:

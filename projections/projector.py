@@ -4,20 +4,22 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable, Sequence
+from copy import copy
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
 from engine.errors import ClosedError, RunlineError
-from engine.limits import FENCE_RETRY_SECONDS_MAX, FENCE_RETRY_SECONDS_MIN
+from engine.limits import FENCE_RETRY_SECONDS_MAX, FENCE_RETRY_SECONDS_MIN, PARTITIONS_MAX
 from engine.log.port import EVENTS, WORKFLOWS, Log
 from engine.stopping import StopReason
 from engine.store.errors import StoreDamagedError, StoreError
 from engine.store.rocks import RocksStore
 from projections.errors import ViewsError, ViewsNotReadyError
 from projections.folded_store import ANEW, FoldedStore
+from projections.origin import is_own, require_own
 from projections.partition_fold import PartitionFold
-from projections.position import Position
+from projections.position import Position, read_positions
 from projections.projection import Projection
 from projections.runs import Runs
 from projections.traces import Traces
@@ -73,6 +75,7 @@ class Projector:
             if self._anew:
                 await self._require_whole_log()
             self._stored.open()
+            await self._give_up_foreign()
         except BaseException:
             self._stored.close()
             raise
@@ -140,6 +143,17 @@ class Projector:
             self._damage.set_exception(error)
         return StoreDamagedError(error.args[0], hint=ANEW)
 
+    async def require_own(self) -> None:
+        """Refuse to fold into the views of another log.
+
+        Raises:
+            ViewsError: They are of another one.
+            StoreError: They cannot be read.
+            LogError: The log cannot be read.
+        """
+        if self._stored.complete:
+            await require_own(read_positions(self._stored.open(), PARTITIONS_MAX + 1), self._log, self._path)
+
     async def caught_up(self, moved: Callable[[], None] | None = None) -> None:
         """Wait until all that the log has now is folded, except in partitions that are folded no further.
 
@@ -148,11 +162,14 @@ class Projector:
 
         Raises:
             StoreError: The store cannot be used.
+            LogDamagedError: The log is damaged where it is to be folded next; all else is folded, unless the views
+                are being made, which cannot be finished.
             LogError: The log cannot be read.
             ClosedError: The projector was closed.
         """
         ends = {place: await self._end_of_records(*place) for place in self._places()}
         while not self._reached(ends):
+            self._require_whole(ends)
             await self.moved()
             if moved is not None:
                 moved()
@@ -173,6 +190,15 @@ class Projector:
         return self._stored.complete and all(
             place in self._folds and self._folds[place].reached(end) for place, end in ends.items()
         )
+
+    def _require_whole(self, ends: dict[Place, int]) -> None:
+        """Raise the damage of the log that keeps something from being folded, once nothing else is left to fold."""
+        damaged = [fold.damage for fold in self._folds.values() if fold.damage is not None]
+        if damaged and not (
+            self._stored.complete
+            and any(fold.damage is None and not fold.reached(ends[place]) for place, fold in self._folds.items())
+        ):
+            raise copy(damaged[0])
 
     def _places(self) -> list[Place]:
         topics = {projection.topic for projection in self._projections}
@@ -195,6 +221,16 @@ class Projector:
                     f"{self._path} hold what is gone from the log, and cannot be folded anew.",
                     hint="Restore the deleted records, or fold into another directory: --views DIR.",
                 )
+
+    async def _give_up_foreign(self) -> None:
+        """Begin anew where what was being made is another log's: finished, it would take the place of whole views."""
+        if self._stored.complete:
+            return
+        for position in read_positions(self._stored.open(), PARTITIONS_MAX + 1):
+            if not await is_own(position, self._log):
+                _LOGGER.warning("The views that are being made in %s are those of another log. %s", self._path, ANEW)
+                self._stored.lose()
+                return
 
     async def _supervise(self) -> None:
         """Fold, and begin again when the store fails, or anew when it is damaged."""

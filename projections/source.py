@@ -12,7 +12,7 @@ from engine.store.errors import StoreDamagedError, StoreError
 from engine.store.port import Store
 from engine.store.rocks import RocksStore
 from projections.directory import Entry, ViewsDirectory
-from projections.errors import ViewsNotReadyError
+from projections.errors import ViewsNotReadyError, damaged_views
 from projections.projection import Projection
 
 _SETTLE_TRIES: Final = 3
@@ -87,7 +87,7 @@ class Beside:
     def damaged(self, error: StoreDamagedError) -> StoreDamagedError:
         """Open the store anew when it is asked next; only who folds it can do more."""
         self._let_go()
-        return StoreDamagedError(error.args[0], hint="Fold the log anew: runline rebuild.")
+        return damaged_views(error)
 
     def close(self) -> None:
         """Let go of the store. Closing twice is allowed."""

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -11,16 +10,17 @@ from typing import Final, Self
 from engine.core.view import Accepted
 from engine.errors import ClosedError, RunNotFoundError
 from engine.history import run_in, traces_in
-from engine.limits import LIST_ITEMS_MAX, LIST_LOOKED_MAX, PARTITIONS_MAX, VIEWS_FRESH_SECONDS
+from engine.limits import LIST_ITEMS_MAX, PARTITIONS_MAX, VIEWS_FRESH_SECONDS
 from engine.log.partitioner import partition_of
 from engine.log.port import EVENTS, Log
 from engine.run import Run, Trace
 from engine.store.errors import StoreDamagedError
 from engine.store.port import Store, pages
-from projections import work, workflows
+from projections import workflows
 from projections.errors import ViewsBehindError
 from projections.keys import text_key
-from projections.listing import Page, RunFilter, check_limit, check_text, list_runs
+from projections.listing import Page, RunFilter, check_text, list_runs
+from projections.open_work import list_work
 from projections.position import Position, read_position, read_positions
 from projections.projector import VIEWS, Projector
 from projections.runs import ROWS_FAMILY, RunSummary, decode_row
@@ -144,7 +144,7 @@ class Views:
 
         Raises:
             ArgumentError: The limit is out of bounds.
-            CursorError: The cursor is of another list.
+            CursorError: The cursor is of another list, or not as a page gave it.
             ViewsBehindError: The views did not become as fresh in time.
             ViewsNotReadyError: There are no views yet.
             StoreError: They cannot be read.
@@ -154,25 +154,37 @@ class Views:
             return list_runs(store, wanted, limit, cursor)
 
     async def list_open_work(self, *, workflow: str | None = None, limit: int = 50) -> list[OpenWork]:
-        """Return what runs wait for, the longest waiting first.
+        """Return what runs wait for, the longest waiting first; `page_open_work` tells too whether there is more.
 
         Args:
             workflow: Only runs of the workflow with this id.
-            limit: How many at most, up to `LIST_ITEMS_MAX`; at most `LIST_LOOKED_MAX` rows are looked at.
+            limit: How many at most, up to `LIST_ITEMS_MAX`.
 
         Raises:
             ArgumentError: The limit is out of bounds, or the workflow is no id.
             ViewsNotReadyError: There are no views yet.
             StoreError: They cannot be read.
         """
-        check_limit(limit)
-        if workflow is not None:
-            check_text("workflow", workflow)
-        looked = limit if workflow is None else LIST_LOOKED_MAX
+        return (await self.page_open_work(workflow=workflow, limit=limit)).items
+
+    async def page_open_work(
+        self, *, workflow: str | None = None, limit: int = 50, cursor: str | None = None
+    ) -> Page[OpenWork]:
+        """Return a page of what runs wait for, the longest waiting first. What ends or comes moves no later page.
+
+        Args:
+            workflow: Only runs of the workflow with this id.
+            limit: How many at most, up to `LIST_ITEMS_MAX`.
+            cursor: Of the page before; None for the first page.
+
+        Raises:
+            ArgumentError: The limit is out of bounds, or the workflow is no id.
+            CursorError: The cursor is of another list, or not as a page gave it.
+            ViewsNotReadyError: There are no views yet.
+            StoreError: They cannot be read.
+        """
         with self._asking() as store:
-            rows = store.scan(work.ROWS_FAMILY, b"", None, limit=looked)
-        found = (work.decode_row(value) for _, value in rows)
-        return list(islice((each for each in found if workflow in {None, each.workflow_id}), limit))
+            return list_work(store, workflow, limit, cursor)
 
     async def list_workflows(self) -> list[PublishedWorkflow]:
         """Return all published workflow versions, in the order of publication.
@@ -331,9 +343,11 @@ class FoldedViews(Views):
         Raises:
             ViewsLockedError: Another process folds into the directory.
             ViewsNewerError: A newer version of Runline made it.
+            ViewsError: The views are of another log.
             StoreError: It cannot be opened.
         """
         async with Projector(log, self._path) as projector:
+            await projector.require_own()
             self._projector = projector
             try:
                 yield

@@ -19,10 +19,11 @@ from engine.cli.options import READING_OPTIONS, ReadingOptions
 from engine.cli.output import Output
 from engine.cli.reading import open_reading
 from engine.cli.working_directory import log_origin, working_directory
-from engine.errors import RunlineError
+from engine.errors import RunIdInvalidError, RunlineError
 from projections.audit.audit import Progress, audit_log, log_identity
 from projections.audit.bundle import read_bundle
 from projections.audit.bundle_audit import audit_bundle
+from projections.audit.errors import BundleError
 from projections.audit.exporting import export_run
 from projections.audit.report import (
     Violations,
@@ -37,6 +38,8 @@ from projections.audit.roots import Roots, compare
 _VIOLATED: Final = 1
 """The exit code when a rule is broken."""
 _KEPT: Final = "what was read so far is kept"
+_KAFKA: Final = "kafka:/"
+"""How a path begins that was made of the location of a log on Kafka."""
 _Work = Annotated[
     Path | None, Parameter(name="--work", help="Where an interrupted one goes on from [a temporary directory]")
 ]
@@ -145,10 +148,30 @@ def _words(named: Mapping[str, Path | None]) -> str:
 
 
 def _audit_bundle(output: Output, path: Path, known: Roots | None) -> int:
-    found = audit_bundle(read_bundle(path), known)
+    try:
+        bundle = read_bundle(path)
+    except BundleError as error:
+        raise BundleError(error.args[0], hint=_meant(path) or error.hint) from error
+    found = audit_bundle(bundle, known)
     output.document(bundle_json(found))
     print_bundle(output, found)
     return _VIOLATED if Violations(found.violations, found.violation_counts).count else SUCCESS
+
+
+def _meant(path: Path) -> str:
+    """Return how to verify what a path names that is no bundle, or an empty text where nobody can tell."""
+    name = str(path)
+    if path.is_dir() or name.startswith(_KAFKA):
+        log = "kafka://HOST:PORT/PREFIX" if name.startswith(_KAFKA) else shlex.quote(name)
+        return f"A bundle is a file that `runline export RUN` wrote. To verify a log: runline audit --data {log}"
+    try:
+        check_run_id(name)
+    except RunIdInvalidError:
+        return ""
+    return (
+        f"To verify a run, audit its bundle: runline export {name}, then runline audit {name}.runline.json. "
+        "To verify the log with all of its runs: runline audit"
+    )
 
 
 @contextmanager

@@ -14,6 +14,7 @@ import orjson
 
 from engine.limits import AUDIT_RANGE_RECORDS
 from engine.log.port import TOPICS, Ends
+from engine.store.errors import StoreLockedError
 from engine.store.port import Store, pages, prefix_end
 from engine.store.rocks import RocksStore
 from projections.audit.ended import FAMILY as ENDED
@@ -169,7 +170,13 @@ def opened(directory: Path) -> Iterator[Working]:
         StoreLockedError: Another audit uses it.
         StoreError: It cannot be used.
     """
-    store = RocksStore.open(directory / _STORE, (_AUDIT, _OPEN, _RANGES, ENDED))
+    try:
+        store = RocksStore.open(directory / _STORE, (_AUDIT, _OPEN, _RANGES, ENDED))
+    except StoreLockedError as error:
+        raise StoreLockedError(
+            f"expected nobody else to audit or export in {directory}, but another process does.",
+            hint="Wait until it is done, or give this one a directory of its own: --work DIR.",
+        ) from error
     try:
         yield Working(store)
     finally:

@@ -10,7 +10,7 @@ from typing import Final
 
 from engine.cli.output import Output
 from engine.cli.reading import open_reading
-from engine.errors import RunlineError
+from engine.errors import LogDamagedError, RunlineError
 from engine.limits import FOLLOW_SECONDS, VIEWS_FRESH_SECONDS
 from engine.log.port import Log
 from engine.settings import Settings
@@ -19,6 +19,7 @@ from projections.cli.catching_up import FoldingStuckError, catch_up
 from projections.cli.freshness import Reach, reaches, read_ends, read_reaches, to_records
 from projections.directory import ViewsDirectory
 from projections.errors import ViewsError, ViewsLockedError, ViewsNotReadyError
+from projections.origin import require_own
 from projections.projector import VIEWS, Projector
 from projections.views import Views
 
@@ -172,7 +173,8 @@ class AskedViews:
         try:
             await self._read_beside()
         except (ViewsError, StoreError) as error:
-            why.hint = OTHER_DIRECTORY
+            if not isinstance(why, LogDamagedError):
+                why.hint = OTHER_DIRECTORY
             raise why from error
         self._folds = False
         _LOGGER.warning("%s What they show may be older than the log", why)
@@ -181,7 +183,7 @@ class AskedViews:
         """Fold all that there is, and return whether that could be done."""
         try:
             await catch_up(projector, self._output)
-        except FoldingStuckError as error:
+        except (FoldingStuckError, LogDamagedError) as error:
             self._projector = self._views = None
             await self._source.aclose()
             await self._read_instead(error)
@@ -195,13 +197,7 @@ class AskedViews:
         Raises:
             ViewsError: They are of another one.
         """
-        for position in await self.views.positions():
-            if position.topic_id not in ("", await self.log.topic_id(position.topic)):
-                raise ViewsError(
-                    f"expected the views of this log in {self.directory}, but they are those of another log, "
-                    f"or of the topic {position.topic} before it was made again.",
-                    hint=f"{OTHER_DIRECTORY} Or fold this log into it: runline rebuild.",
-                )
+        await require_own(await self.views.positions(), self.log, self.directory)
 
 
 @asynccontextmanager

@@ -7,6 +7,7 @@ from typing import Final
 from engine.cli.long_work import LongWork, long_work
 from engine.cli.output import Output
 from engine.limits import VIEWS_FRESH_SECONDS
+from projections.cli.damage import damage_named
 from projections.errors import ViewsError
 from projections.projector import Projector
 
@@ -31,6 +32,7 @@ async def catch_up(projector: Projector, output: Output) -> None:
 
     Raises:
         FoldingStuckError: It does not go on, for want of space or of the log.
+        LogDamagedError: It cannot go on, because the log is damaged.
         StoreError: The store cannot be used.
         LogError: The log cannot be read.
     """
@@ -38,11 +40,12 @@ async def catch_up(projector: Projector, output: Output) -> None:
     catching_up = asyncio.create_task(projector.caught_up(shown.moved))
     try:
         await asyncio.wait({catching_up}, timeout=_MOMENT_SECONDS)
-        if not catching_up.done():
-            with long_work(output, "folding the log") as shown.work:
-                shown.moved()
-                await catching_up
-        await catching_up
+        with damage_named():
+            if not catching_up.done():
+                with long_work(output, "folding the log") as shown.work:
+                    shown.moved()
+                    await catching_up
+            await catching_up
     finally:
         catching_up.cancel()
         await asyncio.gather(catching_up, return_exceptions=True)

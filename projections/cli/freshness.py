@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from engine.errors import LogDamagedError
 from engine.log.embedded import ReadOnlyLog
 from engine.log.errors import OffsetOutOfRangeError
 from engine.log.port import EVENTS, WORKFLOWS, Log
@@ -90,8 +91,8 @@ async def _has_more(log: Log, reach: Reach) -> bool:
     position = reach.position
     try:
         return bool(await log.read(position.topic, position.partition, position.offset, 1))
-    except OffsetOutOfRangeError:
-        # Records are gone or the topic is another one: whoever folds it finds that out.
+    except (OffsetOutOfRangeError, LogDamagedError):
+        # Records are gone or damaged, or the topic is another one: whoever folds it finds that out.
         return True
 
 

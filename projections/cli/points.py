@@ -16,6 +16,8 @@ START: Final = "start"
 END: Final = "end"
 PREFIX_CHARACTERS_MIN: Final = 8
 """Characters of a commit's id that are enough, when no other commit of the run begins like it."""
+_DATE_DIGITS: Final = 8
+"""Digits of a date without hyphens, such as 20261124."""
 _COMMIT: Final = re.compile(r"([0-9a-f]{8,64})(?:\.([0-9]{1,9}))?")
 _HINT: Final = "'runline show RUN --events' lists the events of a run with their ids."
 
@@ -80,6 +82,9 @@ def find_point(history: Sequence[Accepted], option: str, text: str, now: datetim
     try:
         time = parse_moment(option, text, now)
     except ArgumentsError as error:
+        if error.hint:
+            # A time was meant, and what is wrong with it is known.
+            raise
         raise ArgumentsError(
             f"Expected {START}, {END}, the id of a commit or at least {PREFIX_CHARACTERS_MIN} characters of it, "
             f"COMMIT.INDEX, {EXPECTED}, as {option}, but found {text[:80]!r}.",
@@ -116,7 +121,7 @@ def _commit(history: Sequence[Accepted], prefix: str, index: str | None) -> Poin
         what = "none does" if not found else f"{len(found)} do"
         raise PointError(
             f"Expected one commit of run {history[0].value['run']} whose id begins with {prefix}, but {what}.",
-            hint=_HINT,
+            hint=_HINT if found else f"{_date_hint(prefix)}{_HINT}",
         )
     if index is None:
         return _behind(history, found[0])
@@ -124,6 +129,15 @@ def _commit(history: Sequence[Accepted], prefix: str, index: str | None) -> Poin
     if int(index) >= count:
         raise PointError(f"Expected an event from 0 to {count - 1} of commit {prefix}, but found {index}.")
     return _within(history, found[0], int(index))
+
+
+def _date_hint(prefix: str) -> str:
+    """Return how to name the date that the beginning of a commit's id looks like, or an empty text."""
+    try:
+        day = datetime.strptime(prefix[:_DATE_DIGITS], "%Y%m%d").date()  # noqa: DTZ007 - a day, in no zone
+    except ValueError:
+        return ""
+    return f"Digits alone are taken for a commit's id; a date has hyphens: {day.isoformat()}. "
 
 
 def _moment(history: Sequence[Accepted], time: datetime) -> Point:

@@ -17,14 +17,18 @@ from engine.cli.options import VIEWS_OPTIONS, ViewsOptions
 from engine.cli.output import Output
 from engine.cli.reading import open_reading
 from engine.cli.text import one_line
+from engine.errors import LogDamagedError
 from engine.limits import PARTITIONS_MAX
 from engine.log.errors import LogUnreachableError
+from engine.log.port import Log
 from engine.settings import Settings
+from engine.store.errors import StoreDamagedError
 from projections.cli.catching_up import FoldingStuckError, catch_up
 from projections.cli.freshness import Reach, read_reaches
 from projections.directory import ViewsDirectory
-from projections.errors import ViewsNotReadyError
-from projections.position import Position, read_positions
+from projections.errors import ViewsNotReadyError, damaged_views
+from projections.origin import is_own
+from projections.position import Position, another_topic, read_positions
 from projections.projector import VIEWS, Projector
 
 _LOGGER = logging.getLogger("runline.cli")
@@ -59,7 +63,7 @@ def status(*, options: ViewsOptions = VIEWS_OPTIONS) -> int:
     async def work() -> int:
         async with open_reading(settings) as log:
             positions, complete = _positions(settings)
-            found = await read_reaches(log, positions)
+            found = await read_reaches(log, [await _judged(position, log) for position in positions])
         output.line(f"views in {settings.views}" + ("" if complete else ", being made"))
         output.draw(_table(found))
         output.document(
@@ -78,6 +82,7 @@ async def _run(settings: Settings, output: Output) -> int:
     while True:
         try:
             async with open_reading(settings) as log, Projector(log, settings.views) as projector:
+                await projector.require_own()
                 _LOGGER.info("Folding %s into %s", settings.data, settings.views)
                 while True:
                     await _keep_fresh(projector, output)
@@ -93,7 +98,7 @@ async def _keep_fresh(projector: Projector, output: Output) -> None:
     """
     try:
         await catch_up(projector, output)
-    except FoldingStuckError:
+    except (FoldingStuckError, LogDamagedError):
         await projector.moved()
         return
     known = projector.trouble
@@ -115,11 +120,21 @@ def _positions(settings: Settings) -> tuple[Sequence[Position], bool]:
             f"expected views in {settings.views}, but there are none.",
             hint="Whoever asks them makes them; 'runline projections run' keeps them fresh.",
         )
-    store = directory.open_reading(entry)
     try:
-        return read_positions(store, PARTITIONS_MAX + 1), complete is not None
-    finally:
-        store.close()
+        store = directory.open_reading(entry)
+        try:
+            return read_positions(store, PARTITIONS_MAX + 1), complete is not None
+        finally:
+            store.close()
+    except StoreDamagedError as error:
+        raise damaged_views(error) from error
+
+
+async def _judged(position: Position, log: Log) -> Position:
+    """Return a position, stopped where it is one of another log: this one will not be folded there."""
+    if position.stopped is not None or await is_own(position, log):
+        return position
+    return position.stop(another_topic(position, await log.topic_id(position.topic)))
 
 
 def _table(found: Sequence[Reach]) -> Table:

@@ -22,6 +22,7 @@ from engine.cli.reading import open_reading
 from engine.cli.working_directory import log_origin, working_directory
 from engine.errors import RunNotFoundError
 from projections.audit.audit import log_identity
+from projections.cli.damage import damage_named
 from projections.replay import Created, Replay, ReplayReport
 from projections.replay.replay import Advance, Stage
 from projections.replay.report import print_replay, replay_json
@@ -44,9 +45,16 @@ def replay(
     /,
     *,
     since: Annotated[
-        str | None, Parameter(name="--since", help="Only runs created at this time or later: RFC 3339, or 2h, 3d ago")
+        str | None,
+        Parameter(
+            name="--since",
+            allow_leading_hyphen=True,
+            help="Only runs created at this time or later: RFC 3339, or 2h, 3d ago",
+        ),
     ] = None,
-    until: Annotated[str | None, Parameter(name="--until", help="Only runs created before this time")] = None,
+    until: Annotated[
+        str | None, Parameter(name="--until", allow_leading_hyphen=True, help="Only runs created before this time")
+    ] = None,
     work: Annotated[
         Path | None, Parameter(name="--work", help="Where an interrupted one goes on from [a temporary directory]")
     ] = None,
@@ -68,7 +76,8 @@ def replay(
     interruptible.begun = "nothing was changed" if run_id else "what was done so far is kept"
 
     async def compare() -> int:
-        report = await _report(run_id, created, work, options, output)
+        with damage_named():
+            report = await _report(run_id, created, work, options, output)
         if run_id in report.decisions.unknown_runs and not report.views.rows.differing:
             raise RunNotFoundError(f"Expected the id of a run, but the log has no run {run_id}.")
         output.document({"log": str(settings.data), "run_id": run_id, **created._asdict(), **replay_json(report)})

@@ -51,9 +51,16 @@ class Wanted:
         Parameter(name="--error", help="Only runs that failed with an error of this type, such as ValueError"),
     ] = None
     since: Annotated[
-        str | None, Parameter(name="--since", help="Only runs created at this time or later: RFC 3339, or 2h, 3d ago")
+        str | None,
+        Parameter(
+            name="--since",
+            allow_leading_hyphen=True,
+            help="Only runs created at this time or later: RFC 3339, or 2h, 3d ago",
+        ),
     ] = None
-    until: Annotated[str | None, Parameter(name="--until", help="Only runs created before this time")] = None
+    until: Annotated[
+        str | None, Parameter(name="--until", allow_leading_hyphen=True, help="Only runs created before this time")
+    ] = None
 
     def resolved(self, now: datetime) -> "Wanted":
         """Return the same with times for what was said as a time ago."""

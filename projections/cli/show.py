@@ -22,6 +22,7 @@ from engine.cli.text import one_line
 from engine.core.events import Event
 from engine.core.view import Accepted
 from engine.history import traces_in
+from projections.cli.damage import damage_named
 from projections.cli.differences import differences, draw
 from projections.cli.histories import find_history
 from projections.cli.points import Point, find_point
@@ -34,8 +35,8 @@ def show(
     run_id: Annotated[str, Parameter(name="RUN")],
     /,
     *,
-    at: str | None = None,
-    diff: Annotated[tuple[str, str] | None, Parameter(negative="")] = None,
+    at: Annotated[str | None, Parameter(allow_leading_hyphen=True)] = None,
+    diff: Annotated[tuple[str, str] | None, Parameter(negative="", allow_leading_hyphen=True)] = None,
     events: Annotated[bool, Parameter(negative="", show_default=False)] = False,
     options: ViewsOptions = VIEWS_OPTIONS,
 ) -> int:
@@ -61,7 +62,8 @@ def show(
 
     async def work() -> int:
         async with open_reading(settings) as log:
-            history = await find_history(log, settings, run_id)
+            with damage_named():
+                history = await find_history(log, settings, run_id)
         if diff is not None:
             _print_differences(output, *(find_point(history, "--diff", text, now) for text in diff))
         elif events:

@@ -1,5 +1,6 @@
 """`work`: lists open work, the longest waiting first."""
 
+import shlex
 from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Annotated
@@ -12,10 +13,12 @@ from rich.text import Text
 from engine.cli.exit_codes import SUCCESS
 from engine.cli.interruption import Interruptible
 from engine.cli.options import VIEWS_OPTIONS, ViewsOptions
+from engine.cli.output import Output
 from engine.cli.text import duration, moment, one_line
 from engine.cli.workflows import find_workflow_id
 from engine.limits import LIST_ITEMS_MAX
 from projections.cli.asking import open_views
+from projections.listing import Page
 from projections.work import OpenWork, WaitsFor
 
 _WORDS = {
@@ -29,6 +32,7 @@ def work(
     *,
     workflow: str | None = None,
     limit: Annotated[int, Parameter(validator=Number(gte=1, lte=LIST_ITEMS_MAX))] = 20,
+    cursor: str | None = None,
     options: ViewsOptions = VIEWS_OPTIONS,
 ) -> int:
     """List what runs wait for, the longest waiting first. Works beside a running engine.
@@ -39,6 +43,8 @@ def work(
         Only runs of the workflow with this id or, if none has it, this exact name.
     limit
         How many at most.
+    cursor
+        Go on behind a page: as that page named it.
     """
     output = options.output()
     settings = options.load().settings
@@ -48,21 +54,32 @@ def work(
     async def ask() -> int:
         async with open_views(settings, output) as asked:
             workflow_id = None if workflow is None else await find_workflow_id(asked.log, workflow)
-            found = await asked.views.list_open_work(workflow=workflow_id, limit=limit)
+            page = await asked.views.page_open_work(workflow=workflow_id, limit=limit, cursor=cursor)
             views = await asked.data()
-        output.document(
-            {
-                "work": [{field.name: getattr(each, field.name) for field in fields(each)} for each in found],
-                "views": views,
-            }
-        )
-        if found:
-            output.draw(_table(found))
-        else:
-            output.line("no open work")
+        output.document({"work": [_json(each) for each in page.items], "next": page.cursor, "views": views})
+        _print(output, page, f"runline work{_words(workflow, limit, page.cursor)}{options.repeated()}")
         return SUCCESS
 
     return interruptible.run(ask())
+
+
+def _json(each: OpenWork) -> dict[str, object]:
+    return {field.name: getattr(each, field.name) for field in fields(each)}
+
+
+def _words(workflow: str | None, limit: int, cursor: str | None) -> str:
+    words = [] if workflow is None else ["--workflow", workflow]
+    words += ["--limit", str(limit), "--cursor", str(cursor)]
+    return "".join(f" {shlex.quote(word)}" for word in words)
+
+
+def _print(output: Output, page: Page[OpenWork], following: str) -> None:
+    if page.items:
+        output.draw(_table(page.items))
+    else:
+        output.line("no open work" if page.cursor is None else "no open work so far")
+    if page.cursor is not None:
+        output.line(f"next: {following}", "dim")
 
 
 def _table(found: list[OpenWork]) -> Table:

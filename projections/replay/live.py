@@ -7,10 +7,11 @@ from typing import Final, NamedTuple
 
 from engine.limits import PARTITIONS_MAX
 from engine.log.port import Log
-from engine.store.errors import StoreError
+from engine.store.errors import StoreDamagedError, StoreError
 from engine.store.port import Store
 from projections.directory import ViewsDirectory
-from projections.errors import ViewsError, ViewsNotReadyError
+from projections.errors import ViewsNotReadyError, damaged_views
+from projections.origin import require_own
 from projections.position import Position, read_positions
 from projections.projection import Projection
 
@@ -35,13 +36,7 @@ class LiveViews(NamedTuple):
         Raises:
             ViewsError: They are of another one.
         """
-        for position in self.positions:
-            if position.topic_id not in {"", await log.topic_id(position.topic)}:
-                raise ViewsError(
-                    f"expected the views of this log in {self.store.directory.parent}, but they are those of another "
-                    f"log, or of the topic {position.topic} before it was made again.",
-                    hint="Name another directory with --views DIR.",
-                )
+        await require_own(self.positions, log, self.store.directory.parent)
 
 
 @contextmanager
@@ -57,9 +52,15 @@ def open_live(path: Path, projections: Sequence[Projection]) -> Iterator[LiveVie
         ViewsError: The directory is of a newer version, or damaged.
         StoreError: They cannot be read.
     """
-    store = _open(ViewsDirectory(path, projections))
+    try:
+        store = _open(ViewsDirectory(path, projections))
+    except StoreDamagedError as error:
+        raise damaged_views(error) from error
     try:
         yield LiveViews(store, read_positions(store, PARTITIONS_MAX + 1))
+    except StoreDamagedError as error:
+        # What is replayed into is a store, too.
+        raise (damaged_views(error) if str(store.directory) in error.args[0] else error) from error
     finally:
         store.close()
 

@@ -156,12 +156,13 @@ class Replay:
         with ExitStack() as opened:
             live, scratch = await self._open(opened, VIEWS, "runs", *sorted(run_ids))
             scratch.clear()
+            # Nothing of it is gone on with.
+            opened.callback(scratch.remove)
             reading = SavedReading(scratch, self._decisions, _rows(live, scratch))
             reader = CommitReader(self._log, reading, _ALL)
             with self._stage("folding and deciding once more", "records", None) as reading.advance:
                 self._decisions.report.unknown_runs += await reader.some(run_ids)
             await self._compare_some(live, scratch, run_ids)
-            scratch.remove()
         return ReplayReport(self._views, self._decisions.report)
 
     async def _open(

@@ -13,7 +13,8 @@ from typing import Final
 
 import orjson
 
-from engine.store.errors import StoreDamagedError
+from engine.errors import LogDamagedError
+from engine.store.errors import StoreDamagedError, StoreLockedError
 from engine.store.port import Batch
 from engine.store.rocks import RocksStore
 from projections.ended import FAMILY as ENDED
@@ -114,8 +115,18 @@ def open_scratch(directory: Path, projections: Sequence[Projection], of: Sequenc
         StoreLockedError: Another replay uses it.
         StoreError: It cannot be used.
     """
-    scratch = Scratch(directory, families_of(projections), of)
+    try:
+        scratch = Scratch(directory, families_of(projections), of)
+    except StoreLockedError as error:
+        raise StoreLockedError(
+            f"expected nobody else to replay in {directory}, but another process does.",
+            hint="Wait until it is done, or give this replay a directory of its own: --work DIR.",
+        ) from error
     try:
         yield scratch
+    except (LogDamagedError, StoreDamagedError):
+        # What is damaged will be another log, or other views, when it can be replayed: nothing can be gone on with.
+        scratch.remove()
+        raise
     finally:
         scratch.close()

@@ -17,6 +17,7 @@ from engine.log.place import places
 from engine.log.port import EVENTS, LogRecord, Record
 from projections.audit.audit import Audit
 from projections.audit.roots import Roots
+from projections.audit.working import opened
 from tests.simulation.log import SimulatedLog
 
 
@@ -28,6 +29,7 @@ class Answer(NamedTuple):
     err: str
 
 
+RUN = "01a20641-0000-7000-8000-000000000000"
 Runline = Callable[..., Answer]
 
 
@@ -167,6 +169,9 @@ def test_a_copy_of_a_log_has_directories_for_interrupted_work_of_its_own(tmp_pat
         (("audit", "--against", "none.json"), 3, "error[roots_invalid]: none.json: it cannot be read"),
         (("audit", "--data", "nowhere"), 3, "expected an embedded log in nowhere"),
         (("audit", "none.json"), 3, "error[bundle_invalid]: none.json"),
+        (("audit", "data"), 3, "To verify a log: runline audit --data data"),
+        (("audit", "kafka://127.0.0.1:9092/x"), 3, "To verify a log: runline audit --data kafka://HOST:PORT/PREFIX"),
+        (("audit", RUN), 3, f"runline export {RUN}, then runline audit {RUN}.runline.json. To verify the log with"),
         (("export", "x"), 2, "error[run_id_invalid]"),
         (("export", "01a20641-0000-7000-8000-000000000000"), 3, "error[run_not_found]"),
         (("audit", "--work", "data/lock"), 3, "cannot be used"),
@@ -178,6 +183,16 @@ def test_what_cannot_be_done_is_said(runline: Runline, arguments: tuple[str, ...
     answer = runline(*arguments)
     assert (answer.code, answer.out) == (code, "")
     assert words in answer.err
+
+
+def test_one_audit_or_export_at_a_time_works_in_a_directory(runline: Runline, data: str) -> None:
+    with opened(Path("work")):
+        for command in (("audit",), ("export", data)):
+            refused = runline(*command, "--work", "work")
+            assert (refused.code, refused.out) == (3, "")
+            assert "error[store_locked]: expected nobody else to audit or export in work, but another" in refused.err
+            assert "hint: Wait until it is done, or give this one a directory of its own: --work DIR." in refused.err
+    assert runline("audit", "--work", "work").code == 0
 
 
 @pytest.mark.usefixtures("data")

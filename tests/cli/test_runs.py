@@ -3,6 +3,7 @@
 import contextlib
 import os
 import pty
+import shlex
 import signal
 import subprocess
 import sys
@@ -77,6 +78,24 @@ def test_the_next_page_in_json(runline: Runline, three: list[str]) -> None:
     ]
 
 
+def test_pages_of_work_follow_each_other_by_the_printed_command(runline: Runline, three: list[str]) -> None:
+    others = [runline("create", "greet").out.strip() for _ in range(2)]
+    first = runline("work", "--limit", "2", "--workflow", "The greet workflow")
+    command = first.out.splitlines()[-1]
+    assert command.startswith("next: runline work --workflow 'The greet workflow' --limit 2 --cursor "), command
+    assert [run_id in first.out for run_id in (three[2], *others)] == [True, True, False]
+    second = runline(*shlex.split(command.removeprefix("next: runline ")))
+    assert second.code == 0, second.err
+    assert [run_id in second.out for run_id in (three[2], *others)] == [False, False, True]
+    assert "next:" not in second.out
+    page = runline("work", "--limit", "2", "--json").json
+    last = runline("work", "--limit", "2", "--cursor", page["next"], "--json").json
+    assert [each["run_id"] for each in page["work"] + last["work"]] == [three[2], *others]
+    assert last["next"] is None
+    refused = runline("work", "--cursor", page["next"][:-2])
+    assert (refused.code, "error[cursor]: Expected a cursor exactly as" in refused.err) == (2, True)
+
+
 @pytest.mark.usefixtures("three")
 @pytest.mark.parametrize(
     ("words", "said"),
@@ -84,6 +103,11 @@ def test_the_next_page_in_json(runline: Runline, three: list[str]) -> None:
         (["--status", "done"], "Invalid value"),
         (["--since", "yesterday"], "how long ago, such as 90m, 2h or 3d, as --since, but found 'yesterday'"),
         (["--until", "99999999w"], "as --until"),
+        (["--since", "-1h"], "hint: How long ago is said without a sign: 1h."),
+        (["--until", "-1h"], "hint: How long ago is said without a sign: 1h."),
+        (["--since=-1h"], "hint: How long ago is said without a sign: 1h."),
+        (["--since", "--verbose"], "hint: --verbose looks like an option: say a time in front of it."),
+        (["--until", "2026-12-31T23:59:60Z"], "Expected a time that is no leap second, as --until"),
         (["--limit", "0"], "Must be >= 1"),
         (["--limit", "1001"], "Must be <= 1000"),
         (["--limit", "x"], "Invalid value"),
@@ -213,6 +237,9 @@ def test_who_watches_goes_on_when_the_one_who_folded_has_gone(runline: Runline, 
         ("1w", NOW - timedelta(weeks=1)),
         ("2026-03-01T09:30:00Z", datetime(2026, 3, 1, 9, 30, tzinfo=UTC)),
         ("2026-03-01T09:30:00.250+02:00", datetime(2026, 3, 1, 7, 30, 0, 250_000, tzinfo=UTC)),
+        ("2026-03-01t09:30:00z", datetime(2026, 3, 1, 9, 30, tzinfo=UTC)),
+        ("2026-03-01t09:30:00.5z", datetime(2026, 3, 1, 9, 30, 0, 500_000, tzinfo=UTC)),
+        ("2026-03-01t09:30:00-00:00", datetime(2026, 3, 1, 9, 30, tzinfo=UTC)),
         ("2026-03-01 09:30:00", datetime(2026, 3, 1, 9, 30).astimezone()),
     ],
 )
@@ -227,3 +254,35 @@ def test_a_moment_is_a_time_or_a_time_ago(text: str, moment: datetime) -> None:
 def test_anything_else_is_no_moment(text: str) -> None:
     with pytest.raises(ArgumentsError, match="as --since"):
         parse_moment("--since", text, NOW)
+
+
+@pytest.mark.parametrize(
+    ("text", "before"),
+    [
+        ("2016-12-31T23:59:60Z", "2016-12-31T23:59:59Z"),
+        ("2016-12-31t23:59:60.75z", "2016-12-31t23:59:59.75z"),
+        ("2017-01-01T05:29:60+05:30", "2017-01-01T05:29:59+05:30"),
+        ("2016-12-31T23:59:60", "2016-12-31T23:59:59"),
+    ],
+)
+def test_a_leap_second_is_refused_with_the_second_before_it(text: str, before: str) -> None:
+    with pytest.raises(ArgumentsError, match="no leap second, as --since, but found") as refused:
+        parse_moment("--since", text, NOW)
+    assert f"The second before it is {before};" in refused.value.hint
+    assert parse_moment("--since", before, NOW) < NOW
+
+
+@pytest.mark.parametrize(
+    "text", ["2016-12-31T23:60:00Z", "2016-12-31T23:59:61Z", "2016-13-31T23:59:60Z", "12:60", ":60"]
+)
+def test_what_is_no_time_anyhow_is_no_leap_second(text: str) -> None:
+    with pytest.raises(ArgumentsError, match="Expected a time such as"):
+        parse_moment("--since", text, NOW)
+
+
+@pytest.mark.parametrize(("text", "hint"), [("-2h", "without a sign: 2h."), ("+3d", "without a sign: 3d."), ("-x", "")])
+def test_what_was_meant_is_said_where_it_can_be_told(text: str, hint: str) -> None:
+    with pytest.raises(ArgumentsError) as refused:
+        parse_moment("--since", text, NOW)
+    assert hint in refused.value.hint
+    assert refused.value.hint

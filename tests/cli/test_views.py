@@ -111,6 +111,14 @@ def test_views_of_another_log_are_refused_and_can_be_replaced(runline: Runline, 
     runline("publish", DATA / "fail.yaml", "--data", "other")
     other = runline("create", "fail", "--data", "other").out.strip()
     assert ids(runline, "--data", "other") == [other]
+    for command in (("projections", "run"), ("executor", "--app", APP, "--keep-views")):
+        ended = runline(*command, "--views", "other/views")
+        assert (ended.code, ended.out) == (3, "")
+        assert "error[views]: expected the views of this log in other/views, but they are those of" in ended.err
+        assert "hint: Name another directory with --views DIR. Or fold this log into it: runline rebuild." in ended.err
+    status = runline("projections", "status", "--views", "other/views", "--json")
+    assert status.code == 1
+    assert [each["stopped"] for each in status.json["partitions"]] == ["topic_recreated", "topic_recreated"]
     refused = runline("runs", "--views", "other/views")
     assert refused.code == 3
     assert "error[views]" in refused.err
@@ -148,6 +156,19 @@ def test_half_deleted_views_are_made_anew(runline: Runline, created: str, lost: 
         case _:
             os.truncate(VIEWS / FILE, 20)
     assert ids(runline) == [created]
+
+
+def test_damaged_views_are_named_with_the_way_to_make_them_anew(runline: Runline, created: str) -> None:
+    assert ids(runline) == [created]
+    (store,) = (path for path in VIEWS.iterdir() if path.is_dir())
+    (store / "CURRENT").unlink()
+    for command in (["projections", "status"], ["replay"], ["replay", created]):
+        answer = runline(*command)
+        assert answer.code == 3
+        assert "error[store_damaged]" in answer.err
+        assert "hint: Fold the log anew: runline rebuild." in answer.err
+    assert runline("rebuild").code == 0
+    assert runline("projections", "status").code == 0
 
 
 def test_a_directory_that_cannot_be_written_is_named_with_the_way_out(runline: Runline, created: str) -> None:

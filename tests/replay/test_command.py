@@ -1,5 +1,6 @@
 """`runline replay` at the command line."""
 
+import asyncio
 import json
 import os
 import re
@@ -10,18 +11,22 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
+from typing import NoReturn
 
 import pytest
 
 from engine import EngineService
 from engine.cli.exit_codes import SIGNALLED
+from engine.store.errors import StoreDamagedError
+from engine.store.rocks import RocksStore
 from projections import VIEWS as VIEWS_FOLDED
-from projections.directory import FILE
+from projections.directory import FILE, Entry, ViewsDirectory
 from projections.ended import FAMILY as ENDED
 from projections.replay.reading import SavedReading
 from projections.replay.scratch import open_scratch
 from projections.runs import ROWS_FAMILY
 from tests.cli.conftest import APP, DATA, ROOT, Runline
+from tests.cli.test_damaged_log import damage
 from tests.projections.folding import stored
 from tests.replay.test_whole import plant_titles
 from tests.replay.worlds import change
@@ -150,12 +155,77 @@ def test_views_of_a_newer_version_and_damaged_ones_are_refused(runline: Runline,
     (store / "CURRENT").unlink()
     damaged = runline("replay")
     assert (damaged.code, "error[store_damaged]" in damaged.err) == (3, True)
+    assert "hint: Fold the log anew: runline rebuild." in damaged.err
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_views_that_are_found_damaged_while_they_are_compared_are_named_too(
+    runline: Runline, runs: list[str], count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert runline("rebuild").code == 0
+    opened = ViewsDirectory.open_reading
+
+    def open_reading(directory: ViewsDirectory, entry: Entry) -> RocksStore:
+        store = opened(directory, entry)
+
+        def damaged(*_: object, **__: object) -> NoReturn:
+            raise StoreDamagedError(f"the store {store.directory} is damaged: planted.")
+
+        for name in ("get", "scan"):
+            whole = getattr(store, name)
+            monkeypatch.setattr(store, name, lambda family, *rest, whole=whole, **named: (
+                damaged() if family == ROWS_FAMILY else whole(family, *rest, **named)
+            ))  # fmt: skip
+        return store
+
+    monkeypatch.setattr(ViewsDirectory, "open_reading", open_reading)
+    answer = runline("replay", *runs[:count])
+    assert answer.code == 3
+    assert "is damaged: planted." in answer.err
+    assert "hint: Fold the log anew: runline rebuild." in answer.err
+
+
+@pytest.mark.parametrize("words", [[], ["--since", "1h"], ["--work", "work"]])
+def test_a_damaged_log_leaves_no_directory_behind(runline: Runline, runs: list[str], words: list[str]) -> None:
+    assert runs
+    assert runline("rebuild").code == 0
+    damage(Path("data"), 3)
+    answer = runline("replay", *words)
+    assert answer.code == 3
+    assert "error[log_damaged]" in answer.err
+    assert "hint: `runline audit` names every damaged place" in answer.err
+    assert not Path("work").exists()
+
+
+def test_a_damaged_run_leaves_no_directory_behind(runline: Runline, runs: list[str]) -> None:
+    assert runline("rebuild").code == 0
+    damage(Path("data"), runline("show", runs[0], "--events", "--json").json["events"][-1]["offset"])
+    answer = runline("replay", runs[0])
+    assert (answer.code, "error[log_damaged]" in answer.err) == (3, True)
+
+
+def test_a_single_run_that_is_interrupted_leaves_no_directory_behind(
+    runline: Runline, runs: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin = SavedReading.begin
+
+    async def interrupted(reading: SavedReading) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        await begin(reading)
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(SavedReading, "begin", interrupted)
+    stopped = runline("replay", runs[0])
+    assert stopped.code == SIGNALLED + signal.SIGINT
+    assert "nothing was changed" in stopped.err
 
 
 def test_one_replay_at_a_time_works_in_a_directory(runline: Runline, runs: list[str]) -> None:
     with open_scratch(Path("work"), VIEWS_FOLDED, ["another"]):
         refused = runline("replay", "--work", "work")
         assert (refused.code, "error[store_locked]" in refused.err) == (3, True)
+        assert "expected nobody else to replay in work" in refused.err
+        assert "hint: Wait until it is done, or give this replay a directory of its own: --work DIR." in refused.err
     # What another replay left is not gone on with.
     assert runline("replay", runs[0], "--work", "work").code == 0
     assert not Path("work").exists()
