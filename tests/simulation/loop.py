@@ -9,6 +9,7 @@ import asyncio
 import heapq
 from collections import deque
 from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from contextvars import Context, ContextVar, copy_context
 from inspect import CORO_CLOSED, CORO_SUSPENDED, getcoroutinestate, iscoroutine
@@ -306,19 +307,18 @@ class SimulatedLoop(asyncio.BaseEventLoop):
 
 def in_simulation(seed: int, work: Callable[[], Coroutine[object, object, T]]) -> T:
     """Run something in a loop of its own whose order the seed decides; also while another loop runs."""
-    running = asyncio._get_running_loop()
-    asyncio._set_running_loop(None)
+    if asyncio._get_running_loop() is not None:
+        # A thread has one loop that runs, and one task.
+        with ThreadPoolExecutor(1) as pool:
+            return pool.submit(lambda: in_simulation(seed, work)).result()
     loop = SimulatedLoop(Random(f"loop {seed}"))
-    try:
-        with unheard():
-            try:
-                with pytest.MonkeyPatch.context() as monkeypatch:
-                    simulate_threads(monkeypatch)
-                    return loop.run_until_complete(work())
-            finally:
-                loop.bury()
-    finally:
-        asyncio._set_running_loop(running)
+    with unheard():
+        try:
+            with pytest.MonkeyPatch.context() as monkeypatch:
+                simulate_threads(monkeypatch)
+                return loop.run_until_complete(work())
+        finally:
+            loop.bury()
 
 
 async def until(condition: Callable[[], bool]) -> None:
