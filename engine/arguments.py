@@ -53,6 +53,16 @@ def check_workflow(workflow: object) -> None:
     raise _wrong("a workflow's file or a WorkflowDefinition", workflow, hint)
 
 
+def check_workflow_id(workflow_id: object) -> None:
+    """Refuse what is no workflow's id.
+
+    Raises:
+        ArgumentError: It is no text.
+    """
+    if not isinstance(workflow_id, str):
+        raise _wrong("a workflow's id, a text", workflow_id)
+
+
 def check_run_id(run_id: object) -> None:
     """Refuse what is no run id.
 

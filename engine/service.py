@@ -8,7 +8,7 @@ from typing import Literal, Self, TypeVar, cast
 
 from pydantic import ValidationError
 
-from engine.arguments import check_context, check_run_id, check_tags, check_timeout, check_workflow
+from engine.arguments import check_context, check_run_id, check_tags, check_timeout, check_workflow, check_workflow_id
 from engine.catalogue import WorkflowVersion
 from engine.context import ContextObject
 from engine.context.check import check_limits, check_wire
@@ -311,6 +311,7 @@ class EngineService(EngineProcess):
 
     async def _runnable(self, workflow_id: str) -> str:
         """Return the newest version of a workflow, if all its nodes can run here."""
+        check_workflow_id(workflow_id)
         self._require_open()
         plan = self._catalogue.plan(workflow_id, None)
         if plan is None:

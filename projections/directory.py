@@ -25,6 +25,7 @@ from engine.errors import LogError, LogLockedError
 from engine.limits import VIEWS_CHANGE_SECONDS_MAX
 from engine.log.embedded.lock import DirectoryLock
 from engine.store.errors import StoreError, StoreFullError, StoreLockedError
+from engine.store.private import make_private
 from engine.store.rocks import RocksStore
 from projections.ended import FAMILY as ENDED
 from projections.errors import ViewsDamagedError, ViewsNewerError
@@ -294,7 +295,7 @@ def _lock(path: Path) -> DirectoryLock:
     until = time.monotonic() + VIEWS_CHANGE_SECONDS_MAX
     while True:
         try:
-            path.mkdir(parents=True, exist_ok=True)
+            make_private(path)
             return DirectoryLock(path)
         except LogLockedError as error:
             if time.monotonic() > until:

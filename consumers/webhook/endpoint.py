@@ -1,5 +1,6 @@
 """Where a webhook goes: one URL, checked once."""
 
+import re
 from typing import Final
 
 from yarl import URL
@@ -21,7 +22,7 @@ def endpoint_of(text: object, *, allow_http: bool) -> URL:
         url = URL(text) if isinstance(text, str) else None
     except ValueError:
         url = None
-    if url is None or not url.absolute or url.host is None:
+    if url is None or not url.absolute or url.raw_host is None or _HOST.fullmatch(url.raw_host) is None:
         raise _wrong("a URL such as 'https://example.com/hooks'", "something that is none")
     if url.scheme != "https" and not (allow_http and url.scheme == "http"):
         hint = "Without TLS anybody between can read it: allow_http=True." if url.scheme == "http" else ""
@@ -33,6 +34,8 @@ def endpoint_of(text: object, *, allow_http: bool) -> URL:
     return url
 
 
+_HOST: Final = re.compile(r"[A-Za-z0-9._:%-]+")
+"""A name as DNS has it, or an address."""
 _SIGNED: Final = "The receiver knows a webhook by its signature."
 
 

@@ -34,6 +34,7 @@ from engine.limits import STORE_CACHE_BYTES, STORE_FILES_OPEN_MAX, STORE_MEMORY_
 from engine.store.errors import StoreDamagedError, StoreError, StoreFullError, StoreLockedError
 from engine.store.manifest import check_manifest
 from engine.store.port import Batch, Row
+from engine.store.private import make_private
 from engine.store.scratch import make_scratch
 from engine.store.write_ahead import with_file
 
@@ -130,7 +131,7 @@ class RocksStore:
         store = cls(directory, families, mode="writing", lost_tail=lost_tail, together=together)
         if create:
             try:
-                directory.mkdir(parents=True, exist_ok=True)
+                make_private(directory)
             except OSError as error:
                 raise _translated(error, directory) from error
         store._connect(create=create)

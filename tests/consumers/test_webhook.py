@@ -117,6 +117,9 @@ def test_a_type_that_there_is_not_is_refused(types: list[str]) -> None:
 HUGE = 10**5000
 
 
+NO_URLS: list[object] = [None, 5, b"https://a", "", "https://ex ample.com"]
+
+
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
@@ -135,7 +138,7 @@ HUGE = 10**5000
         ({"allowed_networks": [None]}, "a network such as .* in allowed_networks, but found None"),
         ({"ssl_context": True}, "an ssl.SSLContext, or None, as ssl_context, but found True of type bool"),
         ({"clock": 5}, "a clock, or None, as clock, but found 5 of type int"),
-        *(({"url": each}, "a URL such as .* as the endpoint of a webhook") for each in (None, 5, b"https://a", "")),
+        *(({"url": each}, "a URL such as .* as the endpoint of a webhook") for each in NO_URLS),
     ],
     ids=lambda value: "" if isinstance(value, str) else f"{value!r:.40}" if HUGE not in value.values() else "huge",
 )

@@ -138,3 +138,11 @@ def test_a_decorator_without_its_name_is_refused() -> None:
         @registry.node  # type: ignore[arg-type]  # the mistake
         def score() -> None:
             pass
+
+
+@pytest.mark.parametrize("workflow_id", [None, 5, [], {}, b"chain"])
+async def test_what_is_no_text_is_no_workflow_s_id(workflow_id: str) -> None:
+    async with EngineService.open(SimulatedLog(), Registry()) as service:
+        for call in (service.create_workflow_run, service.run_workflow):
+            with pytest.raises(ArgumentError, match="a workflow's id, a text"):
+                await call(workflow_id)

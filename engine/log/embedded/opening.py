@@ -17,6 +17,7 @@ from engine.log.embedded.records import StoredRecords
 from engine.log.place import PARTITIONED, check_partitions, places
 from engine.store.errors import StoreError
 from engine.store.port import Store
+from engine.store.private import make_private
 from engine.store.rocks import RocksStore
 from engine.store.write_ahead import WRITE_AHEAD, write_ahead_logs
 
@@ -54,7 +55,7 @@ def open_log(directory: Path, partitions: int) -> Opened:
     if problem := name_problem(directory):
         raise LogError(f"{problem}.")
     try:
-        directory.mkdir(parents=True, exist_ok=True)
+        make_private(directory)
     except OSError as error:
         raise from_system(error, directory) from error
     lock = DirectoryLock(directory)
