@@ -308,7 +308,9 @@ class RocksStore:
             exists = (self._directory / "CURRENT").exists()
             check_manifest(self._directory)
             path = str(self._place())
-            names = {_DEFAULT, *self._wanted, *(Rdict.list_cf(path, options) if exists else ())}
+            there = set(Rdict.list_cf(path, options) if exists else ())
+            self._require_kin(there - {_DEFAULT})
+            names = {_DEFAULT, *self._wanted, *there}
             self._database = Rdict(
                 path,
                 options,
@@ -318,7 +320,7 @@ class RocksStore:
             for name in self._wanted:
                 self._families[name] = self._database.get_column_family(name)
                 self._handles[name] = self._database.get_column_family_handle(name)
-        except StoreDamagedError:
+        except StoreError:
             with suppress(StoreError):
                 self.close()
             raise
@@ -333,6 +335,15 @@ class RocksStore:
             with suppress(StoreError):
                 self.close()
             raise
+
+    def _require_kin(self, there: set[str]) -> None:
+        """Refuse a store of another kind before families are made in it; one of an earlier version lacks some only."""
+        if there and self._wanted and there.isdisjoint(self._wanted):
+            raise StoreError(
+                f"expected a store with {', '.join(self._wanted)} in {self._directory}, but found one with "
+                f"{', '.join(sorted(there))}: it holds something else.",
+                hint="Name another directory; nothing was changed.",
+            )
 
     def _access(self) -> AccessType:
         if self._mode == "writing":

@@ -3,12 +3,14 @@
 import re
 import subprocess
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from random import Random
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from rocksdict import Rdict
 
 from engine.errors import ClosedError
 from engine.store import rocks
@@ -183,6 +185,23 @@ def test_a_missing_store_is_not_made_when_it_must_be_there(tmp_path: Path) -> No
     with pytest.raises(StoreDamagedError):
         RocksStore.inspect(tmp_path / "none", FAMILIES)
     assert not (tmp_path / "none" / "CURRENT").exists()
+
+
+@pytest.mark.parametrize("opening", [RocksStore.open, RocksStore.open_reading, RocksStore.inspect])
+def test_a_store_of_another_kind_is_refused_and_stays_as_it_is(
+    tmp_path: Path, opening: Callable[[Path, Sequence[str]], RocksStore]
+) -> None:
+    store = RocksStore.open(tmp_path, FAMILIES)
+    put(store, {b"k": b"v"})
+    store.close()
+    with pytest.raises(StoreError, match=f"with other, more in {tmp_path}, but found one with one, two") as raised:
+        opening(tmp_path, ("other", "more"))
+    assert not isinstance(raised.value, StoreDamagedError)
+    assert sorted(Rdict.list_cf(str(tmp_path))) == ["default", "one", "two"]
+    # A later version of the same kind has families that this one lacks.
+    store = RocksStore.open(tmp_path, (*FAMILIES, "three"))
+    assert store.get("one", b"k") == b"v"
+    store.close()
 
 
 def test_a_file_in_place_of_the_directory_is_named(tmp_path: Path) -> None:
