@@ -147,7 +147,7 @@ class ServiceHost:
         self._begun = True
         await self._store.join(self, self._terms.names)
         self._services.start()
-        work = (self._save_now_and_then, self._hear_requests, self._hear_others)
+        work = (self._save_now_and_then, self._hear_requests, self._hear_others, self._hear_of_the_end)
         self._work = [asyncio.create_task(each()) for each in work]
         for task in self._work:
             task.add_done_callback(self._ended)
@@ -175,6 +175,7 @@ class ServiceHost:
         Raises:
             GroupDiffersError: The group has other services.
             StoreDamagedError: What was recorded of the group is damaged.
+            MemberReplacedError: Another process has this one's `group.instance.id`.
             HostCancelledError: Somebody has cancelled the host's tasks, and perhaps whoever waits here together with
                 them.
             Exception: Whatever else went wrong in the host itself, such as MemoryError.
@@ -356,6 +357,9 @@ class ServiceHost:
                     await self._store.park(replace(parked, asked=request.action))
         except RunlineError as error:
             _LOGGER.error("%s cannot be asked for: %s", request.key, error)  # noqa: TRY400 - the text says it all
+
+    async def _hear_of_the_end(self) -> None:
+        self._failure.say(await self._store.shut_out())
 
     async def _hear_others(self) -> None:
         here = ", ".join(self._terms.names)

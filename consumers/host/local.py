@@ -15,6 +15,7 @@ from consumers.host.errors import GroupDiffersError
 from consumers.host.parked import Parked, Request, read_parked
 from consumers.host.progress import PartitionProgress, read_progress
 from consumers.host.requests import Requests
+from engine.errors import LogError
 from engine.limits import FOLLOW_ASKED_SECONDS, PARTITIONS_MAX
 from engine.log.port import Owner
 from engine.store.errors import StoreDamagedError, StoreError, StoreLockedError
@@ -85,6 +86,10 @@ class LocalProgress:
     async def others(self) -> Announced:
         """Wait for ever: the store's lock keeps other hosts out."""
         return await asyncio.Future[Announced]()
+
+    async def shut_out(self) -> LogError:
+        """Wait for ever, for the same reason."""
+        return await asyncio.Future[LogError]()
 
     async def leave(self) -> None:
         """Let go of the store."""

@@ -59,6 +59,10 @@ class SharedProgress:
                     await self._bulletin.announce(self._services, answer=True)
                 return other
 
+    async def shut_out(self) -> LogError:
+        """Wait until another process has taken this member's name, and return the error that says so."""
+        return await self._joined().shut_out()
+
     async def leave(self) -> None:
         """Leave the group."""
         if self._member is not None:

@@ -7,6 +7,7 @@ from consumers.host.bulletin import Announced
 from consumers.host.calls import NotedCall
 from consumers.host.parked import Parked, Request
 from consumers.host.progress import PartitionProgress
+from engine.errors import LogError
 from engine.log.port import Owner
 
 
@@ -27,6 +28,10 @@ class ProgressStore(Protocol):
 
     async def others(self) -> Announced:
         """Wait for the next host of the group that begins with other services, or is at work with them."""
+        ...
+
+    async def shut_out(self) -> LogError:
+        """Wait until this host can never be in the group again, and return why; for ever where that cannot be."""
         ...
 
     async def leave(self) -> None:

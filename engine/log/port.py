@@ -269,6 +269,10 @@ class Mark(NamedTuple):
 class SharingMember(Protocol):
     """One process's part in a group that keeps marks."""
 
+    async def shut_out(self) -> LogError:
+        """Wait until this process can never take part again, and return why; for ever where that cannot be."""
+        ...
+
     async def keep(self, partition: int, mark: Mark) -> None:
         """Record how far the group has come in a partition of `events`.
 

@@ -17,6 +17,7 @@ from consumers.host.progress import PartitionProgress, Progress, read_progress
 from engine import EngineService
 from engine.errors import ClosedError, LogError
 from engine.limits import FOLLOW_METADATA_BYTES_MAX
+from engine.log.errors import MemberReplacedError
 from engine.log.kafka import KafkaLocation, KafkaLog
 from engine.log.port import EVENTS, PARKED, Mark, Record, SharingLog
 from engine.store.errors import StoreDamagedError
@@ -33,10 +34,15 @@ KILLS = 5
 
 @asynccontextmanager
 async def hosting(
-    location: KafkaLocation, services: Mapping[str, Service], *, attempts: int = 5, adopt: bool = False
+    location: KafkaLocation,
+    services: Mapping[str, Service],
+    *,
+    attempts: int = 5,
+    adopt: bool = False,
+    properties: Mapping[str, str] | None = None,
 ) -> AsyncIterator[ServiceHost]:
     """Follow as a process of its own would: with a log of its own."""
-    log = await KafkaLog.open(location)
+    log = await KafkaLog.open(location, properties)
     host = ServiceHost(
         log, services, open_progress(log, "g"), start=Start.beginning(), attempts=attempts, adopt=adopt,
         retry_seconds=0.01,
@@ -402,3 +408,13 @@ def test_progress_that_is_too_long_repeats_rather_than_forgets() -> None:
     for name, progress in services.items():
         assert read[name] in (progress, Progress(progress.lowest))
     assert read_progress(PartitionProgress("t", services).encode(), "here").services == services
+
+
+async def test_a_host_whose_name_another_one_has_taken_says_so_and_cannot_go_on(location: KafkaLocation) -> None:
+    named = {"group.instance.id": "both"}
+    async with hosting(location, {"book": Book()}, properties=named) as first:
+        await follows(first, PARTITIONS)
+        async with hosting(location, {"book": Book()}, properties=named) as second:
+            with pytest.raises(MemberReplacedError, match=f"take part in the group of {location.topic(EVENTS)}"):
+                await first.failure()
+            await follows(second, PARTITIONS)
