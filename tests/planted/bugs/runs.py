@@ -69,9 +69,9 @@ RUNS: Final = (
         (
             Edit(
                 _DRAFT + "conclude",
-                'self._add_success(trace.number, node, outcome.changes, outcome.output, "")',
-                'self._add_success(trace.number, node, outcome.changes, outcome.output, "")\n'
-                '                self._add_success(trace.number, node, outcome.changes, outcome.output, "")',
+                "outcome.changes, outcome.output, outcome.message)",
+                "outcome.changes, outcome.output, outcome.message)\n                "
+                "self._add_success(trace.number, node, outcome.changes, outcome.output, outcome.message)",
             ),
         ),
         "storm",
