@@ -1,11 +1,10 @@
 """JMESPath over contexts: pure, and with a bound on the work that one evaluation does.
 
-A typed value is seen as what people compare: a Decimal as a number, every other as its text; a custom type's value as
-the JSON it stands for. What is selected unchanged keeps its type; what a function computes from it is plain JSON.
-Texts of datetimes compare as texts, so compare only such of one offset.
+What is selected unchanged keeps its type; what a function computes from it is plain JSON (`engine.sight`). Texts of
+datetimes compare as texts, so compare only such of one offset.
 
 The language cannot loop, but it can multiply: `[@, @][]` doubles a list, and a filter that calls `contains` is
-quadratic. So steps are counted, and an evaluation that needs more than EXPRESSION_STEPS_MAX is refused.
+quadratic. So steps are counted, and a node whose expressions need more than EXPRESSION_STEPS_MAX is refused.
 """
 
 import difflib
@@ -19,24 +18,34 @@ import orjson
 from jmespath import exceptions, functions, parser, visitor
 
 from engine.context.check import check_wire
-from engine.context.values import TYPE, VALUE, Wire, WireObject
+from engine.context.excerpt import excerpt
+from engine.context.values import VALUE, Wire, WireObject
 from engine.errors import ContextError, RunlineError
-from engine.limits import (
-    CONTEXT_VALUES_MAX,
-    EXPRESSION_CHARACTERS_MAX,
-    EXPRESSION_DEPTH_MAX,
-    EXPRESSION_STEPS_MAX,
-)
+from engine.limits import EXPRESSION_CHARACTERS_MAX, EXPRESSION_DEPTH_MAX, EXPRESSION_TEXT_CHARACTERS_MAX
+from engine.meter import Meter, StepsError
+from engine.sight import Number, Sight, UnholdableError
 
 if TYPE_CHECKING:
     from jmespath.visitor import _TreeNode as Node
 
-_CHARACTERS_PER_STEP: Final = 256
+_Reference = visitor._Expression  # noqa: SLF001 - what `&` gives has no public name
+
 _SHOWN_CHARACTERS: Final = 200
+_FOUND_CHARACTERS: Final = 100
 _INTEGER_CHARACTERS: Final = 20
 _QUOTED: Final = re.compile(r""""(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|`(?:[^`\\]|\\.)*`""", re.DOTALL)
 _NUMBER: Final = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?")
 _TABLE: Final = functions.Functions.FUNCTION_TABLE
+_EQUALITIES: Final = frozenset({"eq", "ne"})
+_MAKING_TEXTS: Final = frozenset({"join", "reverse", "to_string"})
+_READING_ALL: Final = frozenset({"contains", "to_string"})
+_READING_NONE: Final = frozenset({"length", "not_null", "to_array", "type"})
+_READING_ITEMS: Final = frozenset({"max", "min", "sort"})
+_BY_KEY: Final = frozenset({"max_by", "min_by", "sort_by"})
+_SHORT_TEXT_CHARACTERS: Final = 2_500
+_SHORT_SOUGHT_CHARACTERS: Final = 100
+"""Up to these Python searches a text the simple way, which may be quadratic."""
+_COMPARED_PER_STEP: Final = 4_096
 
 
 class ExpressionError(RunlineError):
@@ -63,30 +72,53 @@ def check(expression: str) -> None:
 
 
 def search(expression: str, context: WireObject) -> Wire:
-    """Return what the expression selects from the context; None where it selects nothing.
-
-    Args:
-        expression: JMESPath, at most 2,000 characters.
-        context: A valid wire object; is left as it is, and the result may share parts of it.
+    """Return what one expression selects from one context; see `Evaluator.search`.
 
     Raises:
-        ExpressionError: It is no JMESPath, does not fit the context's values, needs too many steps, or its result is
-            no value that a context can hold.
+        ExpressionError: See there.
     """
-    tree = _compiled(expression)
-    try:
-        result = _wire(_Interpreter().visit(tree, _visible(context)))
-        check_wire({VALUE: result}, unknown_types=True)
-    except ExpressionError as error:
-        raise ExpressionError(f"{error} (in {_shown(expression)})") from None
-    except ContextError as error:
-        raise ExpressionError(
-            f"expected a result that a context can hold from {_shown(expression)}: {error}"
-        ) from error
-    except Exception as error:
-        # The expression and the context come from outside: whatever the library raises over them is this error.
-        raise ExpressionError(f"cannot evaluate {_shown(expression)}: {_reason(error)}") from error
-    return result
+    return Evaluator(Meter()).search(expression, context)
+
+
+class Evaluator:
+    """Evaluates the expressions of one node, which share what they may cost.
+
+    Args:
+        meter: Is charged for the steps; the expressions that come when none are left are refused.
+    """
+
+    def __init__(self, meter: Meter) -> None:
+        self._meter = meter
+        self._sight = Sight(meter)
+
+    def search(self, expression: str, context: WireObject) -> Wire:
+        """Return what the expression selects from the context; None where it selects nothing.
+
+        Args:
+            expression: JMESPath, at most 2,000 characters.
+            context: A valid wire object; is left as it is, and the result may share parts of it.
+
+        Raises:
+            ExpressionError: It is no JMESPath, does not fit the context's values, needs too many steps, or its result
+                is no value that a context can hold.
+        """
+        tree = _compiled(expression)
+        try:
+            found = _Interpreter(self._meter, self._sight).visit(tree, self._sight.see(context))
+            result = self._sight.restore(found)
+            check_wire({VALUE: result}, unknown_types=True)
+        except (ExpressionError, UnholdableError, StepsError) as error:
+            problem = f"{error} (in {_shown(expression)})"
+        except ContextError as error:
+            problem = f"expected a result that a context can hold from {_shown(expression)}: {error}"
+        except Exception as error:  # noqa: BLE001 - see below
+            # The expression and the context come from outside: whatever the library raises over them is this error.
+            problem = f"cannot evaluate {_shown(expression)}: {_reason(error)}"
+        else:
+            return result
+        # Raised out here because the library's errors hold the values they are about, and print the whole of them:
+        # whoever shows this error with its causes would wait for that.
+        raise ExpressionError(problem)
 
 
 @lru_cache(maxsize=4096)
@@ -203,105 +235,23 @@ def _check_function(expression: str, node: "Node") -> None:
 def _reason(error: Exception) -> str:
     if isinstance(error, exceptions.JMESPathTypeError):
         expected = " or ".join(error.expected_types)
-        return f"{error.function_name}() expects {expected}, found {str(error.current_value)[:100]!r}"
+        return f"{error.function_name}() expects {expected}, found {excerpt(error.current_value, _FOUND_CHARACTERS)!r}"
     return f"{type(error).__name__}: {str(error)[:200]}"
 
 
-class _Text(str):  # noqa: SLOT000 - the wire form is an attribute
-    """A typed value seen as text."""
-
-    wire: WireObject
-
-
-class _Number(float):
-    """A Decimal seen as a number."""
-
-    wire: WireObject
-
-
-class _Object(dict[str, object]):
-    """A custom type's value that is an object."""
-
-    wire: WireObject
-
-
-class _List(list[object]):
-    """A custom type's value that is a list."""
-
-    wire: WireObject
-
-
-_Typed = _Text | _Number | _Object | _List
-
-# JMESPath's functions know their arguments by the names of their classes.
-_Text.__name__, _Number.__name__, _Object.__name__, _List.__name__ = "str", "float", "dict", "list"
-
-
-def _visible(wire: Wire) -> object:
-    """Return the value as expressions see it: itself when nothing typed is inside."""
-    if isinstance(wire, dict):
-        if TYPE in wire:
-            return _typed(wire)
-        fields = {name: _visible(value) for name, value in wire.items()}
-        return wire if all(map(_is, fields.values(), wire.values())) else fields
-    if isinstance(wire, list):
-        items = [_visible(value) for value in wire]
-        return wire if all(map(_is, items, wire)) else items
-    return wire
-
-
-def _is(one: object, other: object) -> bool:
-    return one is other
-
-
-def _typed(wire: WireObject) -> object:
-    value = wire.get(VALUE)
-    seen: _Typed
-    if wire[TYPE] == "decimal" and isinstance(value, str):
-        seen = _Number(value)
-    elif isinstance(value, str):
-        seen = _Text(value)
-    elif isinstance(value, dict):
-        seen = _Object(cast("dict[str, object]", _visible(value)))
-    elif isinstance(value, list):
-        seen = _List(cast("list[object]", _visible(value)))
-    elif isinstance(value, (int, float)) and not isinstance(value, bool):
-        seen = _Number(value)
-    else:
-        # Python allows no subclass of bool and None: these two are seen as they are, without their type.
-        return value
-    seen.wire = wire
-    return seen
-
-
-def _wire(result: object) -> Wire:
-    """Return the result as a wire value, its typed values restored, however often the parts of it are shared."""
-    left = CONTEXT_VALUES_MAX
-
-    def restore(value: object, depth: int) -> Wire:
-        nonlocal left
-        left -= 1
-        if left < 0 or depth > EXPRESSION_DEPTH_MAX:
-            raise ExpressionError("expected a smaller result, found more values than a context can hold")
-        if isinstance(value, _Typed):
-            return value.wire
-        if isinstance(value, list):
-            return [restore(item, depth + 1) for item in value]
-        if isinstance(value, dict):
-            return {name: restore(item, depth + 1) for name, item in value.items()}
-        if value is None or isinstance(value, (bool, int, float, str)):
-            return value
-        raise ExpressionError("expected a value as the result, found an expression reference (&)")
-
-    return restore(result, 1)
-
-
 class _Functions(functions.Functions):
-    """JMESPath's functions, where Python's leniency would show: `to_number('1_0')`, `to_number('nan')`."""
+    """JMESPath's functions, where Python's leniency would show: `to_number('1_0')`, `to_number('nan')`.
+
+    Args:
+        sight: Restores what a text is made of.
+    """
+
+    def __init__(self, sight: Sight) -> None:
+        self._sight = sight
 
     @functions.signature({"types": []})
     def _func_to_number(self, arg: object) -> int | float | None:
-        if isinstance(arg, _Number):
+        if isinstance(arg, Number):
             return float(arg)
         if isinstance(arg, (int, float)) and not isinstance(arg, bool):
             return arg
@@ -315,74 +265,147 @@ class _Functions(functions.Functions):
 
     @functions.signature({"types": []})
     def _func_to_string(self, arg: object) -> str:
-        if isinstance(arg, _Number):
+        if isinstance(arg, Number):
             return str(arg.wire[VALUE])
-        return str(arg) if isinstance(arg, str) else orjson.dumps(_wire(arg)).decode()
+        return str(arg) if isinstance(arg, str) else orjson.dumps(self._sight.restore(arg)).decode()
 
 
-def _applied(node: "Node", operands: list[object]) -> "Node":
-    """Return the node with its operands evaluated, so that the library evaluates them no second time."""
-    return {**node, "children": [{"type": "literal", "value": operand, "children": []} for operand in operands]}
+class _Key:
+    """The expression by which a function compares items: what it gives is charged for as often as it is compared."""
+
+    def __init__(self, reference: "_Reference", meter: Meter, times: int) -> None:
+        self.expression = reference.expression
+        self._reference = reference
+        self._meter = meter
+        self._times = times
+
+    def visit(self, node: "Node", value: object) -> object:
+        key = self._reference.visit(node, value)
+        if isinstance(key, str):
+            self._meter.read(len(key) * self._times)
+        return key
+
+
+_Key.__name__ = "_Expression"  # see `engine.sight`: arguments are known by the names of their classes
 
 
 class _Interpreter(visitor.TreeInterpreter):
     """JMESPath's own interpreter, counting steps."""
 
-    def __init__(self) -> None:
-        super().__init__(visitor.Options(custom_functions=_Functions()))
-        self._left = EXPRESSION_STEPS_MAX
-
-    def _charge(self, steps: int) -> None:
-        self._left -= steps
-        if self._left < 0:
-            raise ExpressionError(f"expected at most {EXPRESSION_STEPS_MAX} steps of evaluation, found more")
+    def __init__(self, meter: Meter, sight: Sight) -> None:
+        super().__init__()
+        self._meter = meter
+        self._callable = _Functions(sight)
+        self._characters = EXPRESSION_TEXT_CHARACTERS_MAX
 
     def visit(self, node: "Node", *args: object, **kwargs: object) -> object:
-        self._charge(1)
+        meter = self._meter
+        meter.left -= 1
+        if meter.left < 0:
+            meter.refuse()
         return super().visit(node, *args, **kwargs)
 
-    def visit_flatten(self, node: "Node", value: object) -> object:
+    def visit_flatten(self, node: "Node", value: object) -> list[object] | None:
         base = self.visit(node["children"][0], value)
-        if isinstance(base, list):
-            self._charge(sum(len(item) if isinstance(item, list) else 1 for item in base))
-        return super().visit_flatten(_applied(node, [base]), value)
+        if not isinstance(base, list):
+            return None
+        self._meter.charge(sum(len(item) if isinstance(item, list) else 1 for item in base))
+        merged: list[object] = []
+        for item in base:
+            if isinstance(item, list):
+                merged += item
+            else:
+                merged.append(item)
+        return merged
 
     def visit_slice(self, node: "Node", value: object) -> object:
-        self._charge(len(value) if isinstance(value, list) else 0)
+        self._meter.charge(len(value) if isinstance(value, list) else 0)
         return super().visit_slice(node, value)
 
     def visit_comparator(self, node: "Node", value: object) -> object:
-        operands = [self.visit(child, value) for child in node["children"]]
-        for operand in operands:
-            self._weigh(operand)
-        return super().visit_comparator(_applied(node, operands), value)
+        left, right = (self.visit(child, value) for child in node["children"])
+        self._weigh(left)
+        self._weigh(right)
+        operator = node["value"]
+        if operator not in _EQUALITIES and not (_is_ordered(left) and _is_ordered(right)):
+            return None
+        return self.COMPARATOR_FUNC[operator](left, right)
 
     def visit_function_expression(self, node: "Node", value: object) -> object:
+        name = str(node["value"])
         arguments = [self.visit(child, value) for child in node["children"]]
         for argument in arguments:
-            if node["value"] in {"to_string", "contains"}:
-                self._weigh(argument)
-            elif isinstance(argument, (list, dict)):
-                self._charge(len(argument))
-        if node["value"] == "join":
+            self._charge_argument(name, argument)
+        if name == "join":
             self._charge_join(arguments)
-        return super().visit_function_expression(_applied(node, arguments), value)
+        elif name == "contains":
+            self._charge_contains(arguments)
+        elif name in _BY_KEY:
+            self._charge_keys(name, arguments)
+        result = self._callable.call_function(name, arguments)
+        if isinstance(result, str) and name in _MAKING_TEXTS:
+            self._make(len(result))
+        return result
+
+    def _charge_argument(self, name: str, argument: object) -> None:
+        if isinstance(argument, str):
+            self._meter.read(len(argument))
+        elif name in _READING_ALL:
+            self._weigh(argument)
+        elif isinstance(argument, (list, dict)) and name not in _READING_NONE:
+            self._meter.charge(len(argument))
+            if name in _READING_ITEMS:
+                times = len(argument).bit_length() if name == "sort" else 1
+                for item in argument:
+                    if isinstance(item, str):
+                        self._meter.read(len(item) * times)
 
     def _charge_join(self, arguments: list[object]) -> None:
         separator, items = arguments  # two: `_check_function` has counted
         if isinstance(items, list) and isinstance(separator, str):
             characters = len(separator) * len(items) + sum(len(item) for item in items if isinstance(item, str))
-            self._charge(characters // _CHARACTERS_PER_STEP)
+            self._meter.read(characters)
+            if characters > self._characters:
+                self._make(characters)
+
+    def _charge_contains(self, arguments: list[object]) -> None:
+        """Charge for a search that compares nearly all of what is sought at nearly every place of a short text."""
+        text, sought = arguments
+        if isinstance(text, str) and isinstance(sought, str):
+            at_once = len(sought) if len(text) < _SHORT_TEXT_CHARACTERS else min(len(sought), _SHORT_SOUGHT_CHARACTERS)
+            self._meter.charge(len(text) * at_once // _COMPARED_PER_STEP)
+
+    def _charge_keys(self, name: str, arguments: list[object]) -> None:
+        items, reference = arguments
+        if isinstance(items, list) and isinstance(reference, _Reference):
+            arguments[1] = _Key(reference, self._meter, len(items).bit_length() if name == "sort_by" else 1)
+
+    def _make(self, characters: int) -> None:
+        """Count the characters of a text that is made."""
+        self._meter.read(characters)
+        self._characters -= characters
+        if self._characters < 0:
+            raise ExpressionError(
+                f"expected at most {EXPRESSION_TEXT_CHARACTERS_MAX} characters in all texts that are made, found more"
+            )
 
     def _weigh(self, value: object) -> None:
         """Charge for a value that is going to be read as a whole, as often as its shared parts are read."""
+        if value is None or isinstance(value, (int, float)):
+            return
         todo = [(value, 1)]
         while todo:
             part, depth = todo.pop()
             if isinstance(part, str):
-                self._charge(len(part) // _CHARACTERS_PER_STEP)
+                self._meter.read(len(part))
             elif isinstance(part, (list, dict)):
-                self._charge(len(part))
+                self._meter.charge(len(part))
                 if depth > 2 * EXPRESSION_DEPTH_MAX:
                     raise ExpressionError("expected a value of fewer containers inside each other, found more")
+                if isinstance(part, dict):
+                    self._meter.read(sum(map(len, part)))
                 todo += [(item, depth + 1) for item in (part.values() if isinstance(part, dict) else part)]
+
+
+def _is_ordered(value: object) -> bool:
+    return isinstance(value, (int, float, str)) and not isinstance(value, bool)

@@ -9,6 +9,10 @@ CONTEXT_DEPTH_MAX: Final = 64
 """Containers inside each other; orjson stops at 1,024 and other readers earlier."""
 CONTEXT_VALUES_MAX: Final = 100_000
 """Values of all kinds in one context."""
+DRAFT_BYTES_MAX: Final = 2 * CONTEXT_BYTES_MAX
+DRAFT_VALUES_MAX: Final = 2 * CONTEXT_VALUES_MAX
+DRAFT_DEPTH_MAX: Final = 2 * CONTEXT_DEPTH_MAX
+"""Bytes, values and depth of a context between the changes of one node: a copy, before its source is deleted."""
 INTEGER_MIN: Final = -(2**63)
 INTEGER_MAX: Final = 2**63 - 1
 """Integers are signed 64 bit, as every reader in every language has them."""
@@ -21,11 +25,16 @@ ERROR_MESSAGE_CHARACTERS_MAX: Final = 4_000
 """Characters of an error message kept in an event; longer ones are cut and say so."""
 TRACEBACK_CHARACTERS_MAX: Final = 20_000
 """Characters of a traceback written to the process's own log."""
+TRACEBACK_EXCEPTIONS_MAX: Final = 100
+TRACEBACK_FRAMES_MAX: Final = 2_000
+"""Exceptions of one traceback (causes, members of groups, notes), and calls of all of them, that are looked at."""
 EXPRESSION_CHARACTERS_MAX: Final = 2_000
 EXPRESSION_DEPTH_MAX: Final = 100
 """Operations of one expression inside each other: far below Python's recursion limit."""
-EXPRESSION_STEPS_MAX: Final = 1_000_000
-"""Steps of one evaluation of an expression; a step is a visited value, about a microsecond."""
+EXPRESSION_STEPS_MAX: Final = 350_000
+"""Steps of one node, all its expressions together; a step is a visited value, mostly half a microsecond."""
+EXPRESSION_TEXT_CHARACTERS_MAX: Final = 4 * 1024 * 1024
+"""Characters of all texts that one evaluation of an expression makes, or gives as its result."""
 RUN_TAGS_MAX: Final = 20
 TAG_CHARACTERS_MAX: Final = 100
 """Tags of one run, and characters of one tag."""
@@ -42,6 +51,8 @@ FINDINGS_MAX: Final = 100
 """Problems of one definition that are listed; more are only counted as more."""
 SUGGESTED_AMONG_MAX: Final = 50
 """Names that a wrong one is compared with as a whole, to suggest the one that was meant."""
+NODE_ITEMS_MAX: Final = 1_000
+"""Entries of one list in a node's configuration: inputs, changes of one kind, cases, mappings."""
 NODE_EXECUTIONS_DEFAULT: Final = 1_000
 """Node executions of one run when its workflow names no limit of its own."""
 NODE_EXECUTIONS_MAX: Final = 100_000
@@ -51,6 +62,8 @@ COMMIT_EVENTS_MAX: Final = 200
 """Events of one commit; a decision that needs more goes on in the next commit."""
 COMMIT_BYTES_MAX: Final = 320 * 1024
 """Bytes of a commit's value after which no further step is put into it; one step and the end always fit behind."""
+COMMIT_STEPS_MAX: Final = 250_000
+"""Steps of the nodes of one commit after which it enters no further one, so that other runs get their turn."""
 RECORD_BYTES_MAX: Final = 1_000_000
 """Bytes of one record: key, headers and value (Kafka's client default)."""
 
@@ -71,6 +84,9 @@ WINDOW_SECONDS: Final = 3_600.0
 # Execution.
 NODES_RUNNING_MAX: Final = 64
 """Nodes that one executor runs at once unless it is told otherwise."""
+COMMANDS_UNDECIDED_MAX: Final = 4_096
+COMMANDS_UNDECIDED_BYTES_MAX: Final = 4 * 1024 * 1024
+"""Commands of a partition, and bytes of them, that are read but not decided before reading waits for half of that."""
 PATIENT_FROM: Final = 5
 """Proposals, or waiting callers, of one process from which on their records wait a moment for each other."""
 LOG_KNOWN_SECONDS_MAX: Final = 30.0
@@ -167,8 +183,14 @@ KAFKA_FETCH_BYTES_MAX: Final = 8 * 1024 * 1024
 KAFKA_QUEUE_RECORDS_MAX: Final = 500_000
 KAFKA_QUEUE_KIBIBYTES_MAX: Final = 512 * 1024
 """Records, and KiB, that wait in the client for the brokers; more are refused at once."""
+KAFKA_FOREIGN_FETCH_BYTES_MAX: Final = 16 * 1024
+"""Bytes of one answer with commands or rejections, or one batch: compressed, and strangers choose to how much more."""
 KAFKA_TAKE_RECORDS: Final = 100
 """Messages that are taken from the client at once: of many more, the first are no longer in the processor's cache."""
+KAFKA_TAKE_BYTES_MAX: Final = 1024 * 1024
+"""Bytes of values after which no more are taken at once."""
+KAFKA_FULL_SECONDS: Final = 0.01
+"""How often records that wait because the client takes no more are offered to it again."""
 KAFKA_FETCHERS_MAX: Final = 4
 """Stretches of partitions that one process reads at once."""
 KAFKA_REVOKE_SECONDS_MAX: Final = 3.0

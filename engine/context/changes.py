@@ -75,8 +75,13 @@ def _grew(old: WireList, new: WireList) -> bool:
 def _shorten(changes: list[Change], start: int, path: Path, value: Wire) -> None:
     """Replace the changes from `start` on by one that sets the whole container, when that takes fewer bytes."""
     whole: Change = {"op": "set", "path": [*path], "value": value}
-    if len(orjson.dumps([whole])) < len(orjson.dumps(changes[start:])):
-        changes[start:] = [whole]
+    left = len(orjson.dumps(whole))
+    # One by one and no further than needed: each repeats the path, and thousands of changes may stand at a long one.
+    for change in changes[start:]:
+        left -= len(orjson.dumps(change)) + 1
+        if left < -1:
+            changes[start:] = [whole]
+            return
 
 
 def same(one: Wire, other: Wire) -> bool:

@@ -8,7 +8,7 @@ from engine.context.converters import Converters
 from engine.context.errors import ContextFormError, ContextSizeError, ContextUnregisteredError
 from engine.context.refusals import SCALARS, name_error, place_of, scalar_error, too_deep, too_many, unknown_type
 from engine.context.typed import BY_NAME
-from engine.context.values import TYPE, VALUE, Path, Wire, WireObject, article, shown
+from engine.context.values import TYPE, VALUE, Path, Wire, WireList, WireObject, article, shown
 from engine.limits import CONTEXT_BYTES_MAX, CONTEXT_DEPTH_MAX, CONTEXT_VALUES_MAX
 
 SIZE_HINT: Final = "Keep large data elsewhere and put its address into the context."
@@ -41,12 +41,15 @@ def check_wire(wire: object, *, converters: Converters | None = None, unknown_ty
     return context
 
 
-def check_limits(wire: Wire, path: Path = ()) -> None:
+def check_limits(wire: Wire, path: Path = ()) -> int:
     """Check bytes, values and depth of a wire value whose parts are valid; quick for small ones.
 
     Args:
         wire: A whole context, or a value that is to stand at `path`.
         path: Where it stands; counts for the depth.
+
+    Returns:
+        How many values had to be walked over one by one: 0 for the small.
 
     Raises:
         ContextSizeError: More than 256 KiB as JSON; the error names the largest part.
@@ -64,30 +67,32 @@ def check_limits(wire: Wire, path: Path = ()) -> None:
     # Brackets and commas bound depth and count from above (those in texts only raise the bound), at C's speed.
     containers = data.count(b"{") + data.count(b"[")
     if containers + len(path) > CONTEXT_DEPTH_MAX or containers + data.count(b",") >= CONTEXT_VALUES_MAX:
-        _walk(wire, path)
+        return _walk(wire, path)
+    return 0
 
 
-def _walk(wire: Wire, path: Path) -> None:
-    """Count depth and values of a wire value that stands at the path, one by one."""
+def _walk(wire: Wire, path: Path) -> int:
+    """Count depth and values of a wire value that stands at the path, container by container; return the values."""
     values, place = 0, list(path)
 
-    def walk(value: Wire, depth: int) -> None:
+    def walk(container: WireObject | WireList, depth: int) -> None:
         nonlocal values
-        if not isinstance(value, (dict, list)):
-            return
-        typed = isinstance(value, dict) and TYPE in value
+        typed = isinstance(container, dict) and TYPE in container
         if not typed:
-            values += len(value)
+            values += len(container)
             if depth > CONTEXT_DEPTH_MAX:
                 raise too_deep(place)
             if values > CONTEXT_VALUES_MAX:
                 raise too_many(place)
-        for segment, inner in value.items() if isinstance(value, dict) else enumerate(value):
-            place.append(segment)
-            walk(inner, depth if typed else depth + 1)
-            place.pop()
+        for segment, inner in container.items() if isinstance(container, dict) else enumerate(container):
+            if isinstance(inner, (dict, list)):
+                place.append(segment)
+                walk(inner, depth if typed else depth + 1)
+                place.pop()
 
-    walk(wire, len(path) + 1)
+    if isinstance(wire, (dict, list)):
+        walk(wire, len(path) + 1)
+    return values
 
 
 def _too_large(wire: Wire, path: list[str | int], total: int) -> ContextSizeError:

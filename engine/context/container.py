@@ -4,7 +4,7 @@ from abc import abstractmethod
 from typing import ClassVar, Final, Self, TypeVar, cast, overload
 
 from engine.context.converters import Converters
-from engine.context.encoding import WireBacked, decode, encode, is_container
+from engine.context.encoding import WireBacked, copied, decode, encode, is_container
 from engine.context.kinds import classes, fits, matched
 from engine.context.paths import check_settable, nested, parse, unreachable
 from engine.context.printing import printed
@@ -23,9 +23,9 @@ _CLASSES: Final[dict[type, type["Container"]]] = {}
 class Container(WireBacked):
     """A ContextObject or a ContextList.
 
-    The wire form it stands on may be shared with anybody, so it is copied before the first change; containers inside
-    are made when they are first asked for and then kept, so that changes to them are seen here. Not to be used by
-    several threads at once.
+    The wire form it stands on may be shared with the engine and with other containers, so it is copied before the first
+    change, and user code never gets hold of it; containers inside are made when they are first asked for and then kept,
+    so that changes to them are seen here. Not to be used by several threads at once.
 
     Paths are those of `engine.context.paths`. `try_get`, `try_set` and `remove_path` raise nothing about a path
     or value; `get` and `set` raise a ContextError that names the path, what was expected and what was found.
@@ -71,14 +71,18 @@ class Container(WireBacked):
         return self._converters
 
     def to_wire(self) -> WireObject | WireList:
-        """Return the wire form, which nobody may change from now on.
+        """Return a copy of the wire form: plain JSON data, the caller's own."""
+        return cast("WireObject | WireList", copied(self._shared_wire()))
+
+    def _shared_wire(self) -> WireObject | WireList:
+        """Return the wire form itself, for the engine; nobody may change it from now on.
 
         It is the very object that the container was made from when nothing has changed since, and otherwise shares
         every unchanged container with it.
         """
         if self._children:
             for segment, child in self._children.items():
-                wire = child.to_wire()
+                wire = child._shared_wire()  # noqa: SLF001 - of its own class
                 if wire is not self._wire[segment]:  # type: ignore[index]  # a child's segment fits its parent
                     self._writable()[segment] = wire  # type: ignore[index]  # the same
         self._owned = False
@@ -86,7 +90,7 @@ class Container(WireBacked):
 
     def copy(self) -> Self:
         """Return an independent container with the same values; nothing is copied until one of the two changes."""
-        return self._over(self.to_wire(), self._converters, 1)
+        return self._over(self._shared_wire(), self._converters, 1)
 
     def __copy__(self) -> Self:
         return self.copy()
@@ -270,4 +274,4 @@ class Container(WireBacked):
         """Remove what stands here."""
 
     def __repr__(self) -> str:
-        return printed(type(self).__name__, self.to_wire())
+        return printed(type(self).__name__, self._shared_wire())

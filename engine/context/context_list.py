@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Self, SupportsIndex, cast, overload
 
 from engine.context.container import Container
 from engine.context.converters import Converters
+from engine.context.encoding import copied
 from engine.context.errors import ContextIndexError, ContextTypeError
 from engine.context.values import MISSING, Missing, Wire, WireList, shown
 from engine.errors import ContextError
@@ -44,17 +45,21 @@ class ContextList(Container, MutableSequence[object], wire=list):
 
     @classmethod
     def from_wire(cls, wire: WireList, converters: Converters | None = None) -> Self:
-        """Return a list over a wire form, at once: nothing is read or copied.
+        """Return a list with the values of a wire form.
 
         Args:
-            wire: Valid; is never changed, neither here nor by the caller.
+            wire: Valid; is copied.
             converters: The registry of custom types.
         """
-        return cls._over(wire, converters, 1)
+        return cls._over(cast("WireList", copied(wire)), converters, 1)
 
     def to_wire(self) -> WireList:
-        """Return the wire form, which nobody may change from now on; shares what did not change, as a context does."""
+        """Return a copy of the wire form: plain JSON data, the caller's own."""
         return cast("WireList", super().to_wire())
+
+    def _shared_wire(self) -> WireList:
+        """Return the wire form itself, for the engine; nobody may change it from now on."""
+        return cast("WireList", super()._shared_wire())
 
     def insert(self, index: SupportsIndex, value: object) -> None:
         """Put a value before the index, as in any list.
@@ -71,7 +76,7 @@ class ContextList(Container, MutableSequence[object], wire=list):
     def __getitem__(self, index: Slice) -> "ContextList": ...
     def __getitem__(self, index: SupportsIndex | Slice) -> object:
         if isinstance(index, slice):
-            return ContextList.from_wire(self.to_wire()[index], self._converters)
+            return ContextList._over(self._shared_wire()[index], self._converters, 1)
         position = self._position(index)
         return self._value(position, self._wire[position])
 
@@ -105,7 +110,7 @@ class ContextList(Container, MutableSequence[object], wire=list):
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, (ContextList, list, tuple)):
             return NotImplemented
-        if isinstance(other, ContextList) and self.to_wire() is other.to_wire():
+        if isinstance(other, ContextList) and self._shared_wire() is other._shared_wire():
             return True
         return len(self) == len(other) and all(mine == theirs for mine, theirs in zip(self, other, strict=True))
 

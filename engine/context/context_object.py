@@ -1,10 +1,11 @@
 """ContextObject: names and values; what flows along the connections is one."""
 
 from collections.abc import Iterator, Mapping, MutableMapping
-from typing import Self
+from typing import Self, cast
 
 from engine.context.container import Container
 from engine.context.converters import Converters
+from engine.context.encoding import copied
 from engine.context.errors import ContextKeyError, ContextTypeError
 from engine.context.json_text import read_json, write_json
 from engine.context.refusals import name_error
@@ -48,21 +49,25 @@ class ContextObject(Container, MutableMapping[str, object], wire=dict):  # type:
 
     @classmethod
     def from_wire(cls, wire: WireObject, converters: Converters | None = None) -> Self:
-        """Return a context over a wire form, at once: nothing is read or copied.
+        """Return a context with the values of a wire form.
 
         Args:
-            wire: Valid (`engine.context.check.check_wire` finds out); is never changed, neither here nor by the caller.
+            wire: Valid (`engine.context.check.check_wire` finds out); is copied.
             converters: The registry of custom types.
         """
-        return cls._over(wire, converters, 1)
+        return cls._over(cast("WireObject", copied(wire)), converters, 1)
 
     def to_wire(self) -> WireObject:
-        """Return the wire form, which nobody may change from now on.
+        """Return a copy of the wire form: plain JSON data, the caller's own."""
+        return super().to_wire()  # type: ignore[return-value]  # an object's wire form is one
+
+    def _shared_wire(self) -> WireObject:
+        """Return the wire form itself, for the engine; nobody may change it from now on.
 
         It is the very object that the context was made from when nothing has changed since, and otherwise shares
         every unchanged container with it.
         """
-        return super().to_wire()  # type: ignore[return-value]  # an object's wire form is one
+        return super()._shared_wire()  # type: ignore[return-value]  # an object's wire form is one
 
     def serialize(self) -> str:
         """Return the context as JSON that `deserialize` reads back exactly: every type and value.
@@ -70,7 +75,7 @@ class ContextObject(Container, MutableMapping[str, object], wire=dict):  # type:
         Raises:
             ContextSizeError: It would be larger than a context may be; likewise ContextCountError.
         """
-        return write_json(self.to_wire())
+        return write_json(self._shared_wire())
 
     @classmethod
     def deserialize(cls, text: str | bytes | None, converters: Converters | None = None) -> Self:
@@ -86,7 +91,7 @@ class ContextObject(Container, MutableMapping[str, object], wire=dict):  # type:
             ContextFormError: A typed value in it is not of its type's form.
             ContextValueError: It breaks a limit or rule of contexts; the subclass says which.
         """
-        return cls.from_wire(read_json(text, converters) if text else {}, converters)
+        return cls._over(read_json(text, converters) if text else {}, converters, 1)
 
     def __getitem__(self, name: str) -> object:
         wire = self._wire.get(name, MISSING)
@@ -116,7 +121,7 @@ class ContextObject(Container, MutableMapping[str, object], wire=dict):  # type:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Mapping):
             return NotImplemented
-        if isinstance(other, ContextObject) and self.to_wire() is other.to_wire():
+        if isinstance(other, ContextObject) and self._shared_wire() is other._shared_wire():
             return True
         return dict(self.items()) == dict(other.items())
 

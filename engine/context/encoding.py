@@ -32,8 +32,8 @@ class WireBacked(ABC):
     __slots__ = ()
 
     @abstractmethod
-    def to_wire(self) -> Wire:
-        """Return the wire form; nobody changes it from now on."""
+    def _shared_wire(self) -> Wire:
+        """Return the wire form itself, for the engine; nobody changes it from now on."""
 
     @property
     @abstractmethod
@@ -167,7 +167,7 @@ class _Encoder:
         return {TYPE: form.name, VALUE: text}
 
     def _backed(self, value: WireBacked, depth: int) -> Wire:
-        wire = value.to_wire()
+        wire = value._shared_wire()  # noqa: SLF001 - for the engine
         self._walk(wire, depth, known=value.converters is None or value.converters is self._converters)
         return wire
 
@@ -238,7 +238,7 @@ def decode(wire: WireObject, converters: Converters | None, path: Path) -> objec
     if converter is None:
         raise unknown_type(name, path)
     try:
-        value = converter.from_json(_copied(wire[VALUE]))
+        value = converter.from_json(copied(wire[VALUE]))
     except Exception as error:  # a converter is user code: whatever it raises belongs to the value
         raise ContextConverterError(
             f"the converter of {name!r} raised {type(error).__name__}: {error} {place_of(path)}."
@@ -251,12 +251,12 @@ def decode(wire: WireObject, converters: Converters | None, path: Path) -> objec
     return value
 
 
-def _copied(wire: Wire) -> Wire:
+def copied(wire: Wire) -> Wire:
     """Return a copy that user code may change; wire values are shared."""
     if isinstance(wire, dict):
-        return {name: _copied(item) for name, item in wire.items()}
+        return {name: copied(item) for name, item in wire.items()}
     if isinstance(wire, list):
-        return [_copied(item) for item in wire]
+        return [copied(item) for item in wire]
     return wire
 
 

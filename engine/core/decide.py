@@ -32,12 +32,15 @@ from engine.errors import ContextError
 from engine.limits import (
     COMMIT_BYTES_MAX,
     COMMIT_EVENTS_MAX,
+    COMMIT_STEPS_MAX,
     WINDOW_SECONDS,
 )
-from engine.nodes.node_type import Done, Ended, Failed, Work
+from engine.nodes.node_type import Done, Ended, Failed, Step, Work
 
 _EVENTS_PER_STEP = 3
 """A step adds at most: trace started, trace ended, run ended."""
+_WALKED_PER_STEP = 8
+"""Values of a context that are checked in the time of one step of a node."""
 
 
 def decide(
@@ -114,7 +117,7 @@ class _Draft:
 
     __slots__ = (
         "_behind", "_bytes", "_causation", "_decided", "_events", "_executor", "_plan", "_recognised", "_run_id",
-        "_time", "_types", "ended", "state",
+        "_steps", "_time", "_types", "ended", "state",
     )  # fmt: skip
 
     def __init__(self, state: RunState | None, plan: Plan | None, run_id: str, time: str, executor: str) -> None:
@@ -127,13 +130,18 @@ class _Draft:
         self._events: list[bytes] = []
         self._types: list[str] = []
         self._bytes = 0
+        self._steps = 0
         self._behind: Event | None = None
         self._causation = ""
         self._decided: int | None = None
         self._recognised: list[Asked] = []
 
     def full(self) -> bool:
-        return self._bytes > COMMIT_BYTES_MAX or len(self._events) + _EVENTS_PER_STEP > COMMIT_EVENTS_MAX
+        return (
+            self._bytes > COMMIT_BYTES_MAX
+            or len(self._events) + _EVENTS_PER_STEP > COMMIT_EVENTS_MAX
+            or self._steps > COMMIT_STEPS_MAX
+        )
 
     def decision(self, refused: Refused | None, left: Sequence[Input]) -> Decision:
         return Decision(
@@ -269,7 +277,8 @@ class _Draft:
                 self._end_failed(node.id, Failed("node_execution_limit", self._limit_text()))
                 return
             number = state.traces + 1
-            taken = sound(node.decide(state.context), state.context)
+            given = node.decide(state.context)
+            taken = sound(given, state.context)
             if isinstance(taken, Work):
                 if not node.missing:
                     self._add(self._started(node, number, 1, work=True), last=True)
@@ -277,6 +286,7 @@ class _Draft:
             self._add(self._started(node, number, 1, work=False))
             match taken:
                 case Done():
+                    self._steps += _steps(given)
                     self._succeed(number, node, taken)
                 case Ended():
                     self._add(_succeeded(number, (), None, None, taken.message))
@@ -293,7 +303,7 @@ class _Draft:
         if changes:
             try:
                 after = apply(self.state.context, changes)
-                check_limits(after)
+                self._steps += check_limits(after) // _WALKED_PER_STEP
             except ContextError as error:
                 self._fail(number, node.id, Failed(error.code, str(error)))
                 return
@@ -362,6 +372,11 @@ class _Draft:
     def _step(self, event: Event) -> None:
         self.state = state = step(self.state, event, self._run_id, self._time)
         self.ended = state.stopped is not None
+
+
+def _steps(given: Step) -> int:
+    """Return what a node took; a node type may come from anywhere and say anything."""
+    return given.steps if isinstance(given, Done) and type(given.steps) is int and given.steps > 0 else 0
 
 
 def _succeeded(

@@ -1,11 +1,14 @@
 """A plan: a workflow version made ready to run, with its node types and configurations resolved once."""
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple, cast
 
+from engine.context.encoding import copied
 from engine.context.values import WireObject
 from engine.core.soundness import failed_by
 from engine.nodes.node_type import Configuration, NodeType, Step
+
+_OURS: Final = "engine.nodes."
 
 
 class PlannedNode(NamedTuple):
@@ -31,9 +34,13 @@ class PlannedNode(NamedTuple):
 
     def decide(self, context: WireObject) -> Step:
         """Return what happens when a path enters this node with this context."""
+        # One from elsewhere may change what it gets although it must not, and this is the run's state itself.
+        ours = type(self.node_type).__module__.startswith(_OURS)
         try:
-            return self.node_type.decide(self.configuration, context)
-        except Exception as error:  # noqa: BLE001 - a node type may come from anywhere; its mistake fails its node, no more
+            return self.node_type.decide(self.configuration, context if ours else cast("WireObject", copied(context)))
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001 - a node type may come from anywhere; its mistake fails its node, no more
             return failed_by(error)
 
 

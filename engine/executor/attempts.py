@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import traceback
 from collections import deque
 from collections.abc import Callable, Mapping
 from contextvars import Context, copy_context
@@ -21,7 +20,8 @@ from engine.core.state import OpenTrace, RunState
 from engine.crash_points import CrashPoint
 from engine.errors import RunlineError
 from engine.executor.threads import Threads
-from engine.limits import DRAIN_SECONDS, TRACEBACK_CHARACTERS_MAX
+from engine.executor.tracebacks import traceback_of
+from engine.limits import DRAIN_SECONDS
 from engine.nodes.node_type import Failed, Left
 from engine.registry import Registry
 
@@ -125,7 +125,8 @@ class Attempts:
         self._tasks: set[asyncio.Task[None]] = set()
         self._running = 0
         self._running_max = running_max
-        self._standing_by = False
+        self._standing_by: asyncio.Task[None] | None = None
+        self._witness = self._loop.create_task(_for_ever())
         self.leaving = False
 
     def __len__(self) -> int:
@@ -186,28 +187,47 @@ class Attempts:
         self._queue.clear()
         for attempt in held:
             attempt.stop()
-        if self._tasks:
-            _, left = await asyncio.wait(self._tasks, timeout=DRAIN_SECONDS)
-            if left:
-                # Nobody can end a function that catches its cancellation; it must not keep the process from ending.
-                _LOGGER.error("%d functions go on although they were cancelled; left behind", len(left))
+        self._witness.cancel()
+        _, left = await asyncio.wait({*self._tasks, self._witness}, timeout=DRAIN_SECONDS)
+        if left:
+            # Nobody can end a function that catches its cancellation; it must not keep the process from ending.
+            _LOGGER.error("%d functions go on although they were cancelled; left behind", len(left))
         self._threads.close()
 
     # Tasks.
 
     def _stand_by(self) -> None:
         """Have a task ready that takes the next attempt, if there is one and it may run."""
-        if self._queue and not self._standing_by and self._running < self._running_max:
-            self._standing_by = True
-            task = asyncio.Task(self._work(), loop=self._loop, context=self._context.copy())
+        if self._queue and self._standing_by is None and self._running < self._running_max:
+            task = self._standing_by = asyncio.Task(self._work(), loop=self._loop, context=self._context.copy())
             self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if task is self._standing_by:
+            # User code has cancelled it before it began.
+            self._standing_by = None
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """Stand by in the place of a task that has ended, unless nothing is to begin any more."""
+        if not self._loop_ends():
+            self._stand_by()
+
+    def _loop_ends(self) -> bool:
+        """Return whether somebody shuts the event loop down: then all of its tasks are cancelled, or just dropped.
+
+        User code may cancel the task of an attempt. The witness is a task that has nothing to do with any attempt, so
+        only whoever cancels all tasks, as `asyncio.run` does at its end, cancels it too, and before any of them runs.
+        """
+        return self._witness.cancelling() > 0 or not self._loop.is_running()
 
     async def _work(self) -> None:
         """Run attempts as long as there are any and this task is as good as a new one."""
         task = asyncio.current_task()
         assert task is not None
-        self._standing_by = False
+        self._standing_by = None
         self._running += 1
         try:
             while (attempt := self._next()) is not None:
@@ -217,8 +237,9 @@ class Attempts:
                 if task.cancelling() or not _same(copy_context(), self._context):
                     break
         finally:
+            # However it ends, others wait for its place.
             self._running -= 1
-        self._stand_by()
+            self._go_on()
 
     def _next(self) -> _Attempt | None:
         while self._queue:
@@ -242,7 +263,6 @@ class Attempts:
             crash_points.reached(_BEFORE)
             outcome = await self._outcome(attempt)
         except asyncio.CancelledError:
-            # Somebody else than the engine ends the task, as when the event loop is shut down.
             if not call.cancelled:
                 raise
         else:
@@ -258,33 +278,59 @@ class Attempts:
 
     async def _outcome(self, attempt: _Attempt) -> Outcome:
         state, trace, node, call = attempt.state, attempt.trace, attempt.node, attempt.call
-        context = ContextObject.from_wire(state.context, self._registry.converters)
+        # The state's own, here and below: what of it user code changes is copied first, and the rest stays shared.
+        context = ContextObject._over(state.context, self._registry.converters, 1)  # noqa: SLF001 - for the engine
         try:
             left = await node.node_type.execute(node.configuration, context, call)
             output, message = _left(node, left)
-            after = context.to_wire()
+            after = context._shared_wire()  # noqa: SLF001 - for the engine
             if after is not state.context:
                 check_limits(after)
             changes = difference(state.context, after)
-        except asyncio.CancelledError:
-            task = attempt.task
-            if task is None or task.cancelling():
-                raise
-            failed = Failed("CancelledError", "the function was cancelled, but not by the engine")
         except KeyboardInterrupt:
             raise
-        except BaseException as error:  # noqa: BLE001 - user code may raise anything; it fails its node, no more
-            failed = failed_by(error)
-            _LOGGER.warning(
-                "Node %s of run %s failed:\n%s",
-                node.id,
-                state.run_id,
-                _cut("".join(traceback.format_exception(error)), TRACEBACK_CHARACTERS_MAX),
-                extra={"run_id": state.run_id, "node_id": node.id, "trace_id": call.trace_id},
-            )
+        except BaseException as error:  # user code may raise anything; it fails its node, no more
+            if self._ended_from_outside(error, call):
+                raise
+            failed = _failed(error)
+            _tell(error, failed, state.run_id, node.id, call.trace_id)
         else:
             return Outcome(trace.number, trace.attempt, changes, output, None, message)
         return Outcome(trace.number, trace.attempt, (), "", failed)
+
+    def _ended_from_outside(self, error: BaseException, call: Call) -> bool:
+        """Return whether a function did not raise this itself: it is ended from outside and has no outcome."""
+        # Its class is looked at, because what an exception itself says of its class may be user code.
+        if issubclass(type(error), asyncio.CancelledError):
+            return call.cancelled or self._loop_ends()
+        # A coroutine that is dropped is closed outside the event loop.
+        return issubclass(type(error), GeneratorExit) and not self._loop.is_running()
+
+
+async def _for_ever() -> None:
+    await asyncio.Event().wait()
+
+
+def _failed(error: BaseException) -> Failed:
+    if issubclass(type(error), asyncio.CancelledError):
+        return Failed("CancelledError", "the function was cancelled, but not by the engine")
+    return failed_by(error)
+
+
+def _tell(error: BaseException, failed: Failed, run_id: str, node_id: str, trace_id: str) -> None:
+    """Write the traceback of a failed attempt to the process's own log; a log that takes no line fails no node."""
+    try:
+        _LOGGER.warning(
+            "Node %s of run %s failed:\n%s",
+            node_id,
+            run_id,
+            traceback_of(error, failed.message),
+            extra={"run_id": run_id, "node_id": node_id, "trace_id": trace_id},
+        )
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # noqa: BLE001, S110 - handlers come from anywhere, and there is nobody left to tell
+        pass
 
 
 def _left(node: PlannedNode, left: object) -> tuple[str, str]:
@@ -302,11 +348,3 @@ def _same(one: Context, other: Context) -> bool:
         return False
     # Mostly both are empty.
     return not other or all(one.get(variable) is value for variable, value in other.items())
-
-
-def _cut(text: str, most: int) -> str:
-    """Return a traceback without its middle if it is too long: it says at its end what happened, and where."""
-    if len(text) <= most:
-        return text
-    head = most // 4
-    return f"{text[:head]}\n... (cut from {len(text)} characters) ...\n{text[head - most :]}"

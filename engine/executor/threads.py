@@ -8,6 +8,8 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import ParamSpec, TypeVar
 
+from engine.core.soundness import class_name, text_of
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -74,4 +76,5 @@ class Threads:
 
 def _safe(error: BaseException) -> BaseException:
     """Return an exception that a future can carry: StopIteration would end a generator somewhere else."""
-    return RuntimeError(f"{type(error).__name__}: {error}") if isinstance(error, StopIteration) else error
+    kind = type(error)
+    return RuntimeError(f"{class_name(kind)}: {text_of(error)}") if issubclass(kind, StopIteration) else error

@@ -6,10 +6,13 @@ from typing import TYPE_CHECKING
 from pydantic import Field, model_validator
 
 from engine.context.changes import difference
-from engine.context.paths import find, parse, remove_at, set_at
+from engine.context.draft import Draft
+from engine.context.errors import ContextCountError, ContextDepthError, ContextSizeError
+from engine.context.paths import find, parse
 from engine.context.values import MISSING, WireObject
 from engine.errors import ContextError
-from engine.expressions import ExpressionError, search
+from engine.expressions import Evaluator, ExpressionError
+from engine.meter import Meter, StepsError
 from engine.nodes.fields import ExpressionText, Items, Literal, PathText, entries, unknown_types
 from engine.nodes.node_type import Configuration, Done, Failed, NodeType, Problem, Step
 
@@ -97,29 +100,38 @@ class Edit(NodeType[EditConfiguration]):
 
     def decide(self, configuration: EditConfiguration, context: WireObject) -> Step:
         """Move, copy, set and delete, in this order; all or nothing."""
-        after = context
+        meter = Meter()
+        draft = Draft(context, meter)
+        evaluator = Evaluator(meter)
         action = ""
         try:
             for verb, transfers in (("move", configuration.move), ("copy", configuration.copies)):
                 for transfer in transfers:
                     action = f"{verb} '{transfer.source}' to '{transfer.to}'"
-                    after = _transferred(after, transfer, removing=verb == "move")
+                    _transfer(draft, transfer, removing=verb == "move")
             for setting in configuration.set:
                 action = f"set '{setting.path}'"
-                value = setting.value if setting.expression is None else search(setting.expression, after)
-                after = set_at(after, parse(setting.path), value)
-        except (ContextError, ExpressionError, LookupError) as error:
+                value = (
+                    setting.value if setting.expression is None else evaluator.search(setting.expression, draft.context)
+                )
+                draft.set(parse(setting.path), value)
+            for path in configuration.delete:
+                action = f"delete '{path}'"
+                draft.remove(parse(path))
+        except (ContextSizeError, ContextCountError, ContextDepthError) as error:
+            return Failed(error.code, f"cannot {action}: {error}")
+        except (ContextError, ExpressionError, LookupError, StepsError) as error:
             return Failed("edit_failed", f"cannot {action}: {error}")
-        for path in configuration.delete:
-            after = remove_at(after, parse(path))
-        return Done(difference(context, after))
+        return Done(difference(context, draft.context), steps=meter.steps)
 
 
-def _transferred(context: WireObject, transfer: Transfer, *, removing: bool) -> WireObject:
+def _transfer(draft: Draft, transfer: Transfer, *, removing: bool) -> None:
     source = parse(transfer.source)
-    value = find(context, source)
+    value = find(draft.context, source)
     if value is MISSING:
         if transfer.optional:
-            return context
+            return
         raise SourceMissingError(f"expected a value at '{transfer.source}', found nothing")
-    return set_at(remove_at(context, source) if removing else context, parse(transfer.to), value)
+    if removing:
+        draft.remove(source)
+    draft.set(parse(transfer.to), value)

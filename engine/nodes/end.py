@@ -6,9 +6,12 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field, model_validator
 
-from engine.context.paths import find, parse, set_at
+from engine.context.draft import Draft
+from engine.context.errors import ContextCountError, ContextDepthError, ContextSizeError
+from engine.context.paths import find, parse
 from engine.context.values import MISSING, WireObject
 from engine.errors import ContextError
+from engine.meter import Meter, StepsError
 from engine.nodes.fields import Items, PathText, entries, repeated
 from engine.nodes.node_type import Configuration, Ended, Failed, NodeType, Problem, Step
 
@@ -76,7 +79,7 @@ class End(NodeType[EndConfiguration]):
         """End the path with the mapped values, or with the whole context."""
         if not configuration.mappings:
             return Ended(context)
-        output: WireObject = {}
+        draft = Draft({}, Meter())
         skipped: list[str] = []
         for mapping in configuration.mappings:
             value = find(context, parse(mapping.source))
@@ -84,10 +87,12 @@ class End(NodeType[EndConfiguration]):
                 skipped.append(mapping.source)
                 continue
             try:
-                output = set_at(output, parse(mapping.to), value)
-            except ContextError as error:
+                draft.set(parse(mapping.to), value)
+            except (ContextSizeError, ContextCountError, ContextDepthError) as error:
+                return Failed(error.code, f"cannot map '{mapping.source}' to '{mapping.to}': {error}")
+            except (ContextError, StepsError) as error:
                 return Failed("mapping_failed", f"cannot map '{mapping.source}' to '{mapping.to}': {error}")
         if not skipped:
-            return Ended(output)
+            return Ended(draft.context)
         count = f"{len(skipped)} of {len(configuration.mappings)}"
-        return Ended(output, f"{count} mappings skipped, nothing stands at: {', '.join(skipped)}")
+        return Ended(draft.context, f"{count} mappings skipped, nothing stands at: {', '.join(skipped)}")

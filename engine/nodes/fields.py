@@ -12,12 +12,13 @@ from engine.context.typed import BY_NAME
 from engine.context.values import TYPE, VALUE
 from engine.errors import ContextError
 from engine.expressions import ExpressionError, check
+from engine.limits import NODE_ITEMS_MAX
 from engine.workflow.json_data import require_json
 from engine.workflow.names import listed, suggest
 
 ItemT = TypeVar("ItemT")
 
-Items = Annotated[tuple[ItemT, ...], Field(strict=False)]
+Items = Annotated[tuple[ItemT, ...], Field(strict=False, max_length=NODE_ITEMS_MAX)]
 """Several of something, in order; a list in files."""
 
 

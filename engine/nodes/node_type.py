@@ -44,11 +44,13 @@ class Done(NamedTuple):
         changes: What it changed in the context, in order.
         output: The output to leave by, or None to end the path here.
         message: A few words for people.
+        steps: What it took, as `engine.meter` counts; a commit enters no further node when its nodes took many.
     """
 
     changes: Sequence[Change] = ()
     output: str | None = NEXT
     message: str = ""
+    steps: int = 0
 
 
 class Ended(NamedTuple):

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Final
 
 from pydantic import Field, model_validator
 
-from engine.context.values import Wire, WireObject, describe
+from engine.context.excerpt import excerpt
+from engine.context.values import WireObject, describe
 from engine.errors import RegistryError, RunlineError
-from engine.expressions import ExpressionError, search
+from engine.expressions import Evaluator, ExpressionError
+from engine.meter import Meter
 from engine.nodes.fields import ExpressionText, Items, entries
 from engine.nodes.node_type import Configuration, Done, Failed, Left, NodeType, Problem, Step, Work
 from engine.workflow.names import Name, is_name
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
 _DEFAULT: Final = "default"
 _NONE_TAKEN: Final = "no case was true"
+_SHOWN_CHARACTERS: Final = 100
 
 
 class ConditionError(RunlineError):
@@ -117,13 +120,15 @@ class Switch(NodeType[SwitchConfiguration]):
         """Try the cases here, unless one of them needs a registered function."""
         if any(case.predicate is not None for case in configuration.cases):
             return Work()
+        meter = Meter()
+        evaluator = Evaluator(meter)
         for case in configuration.cases:
             try:
-                if _evaluated(case, context):
-                    return Done(output=case.output, message=_taken(case))
+                if _evaluated(case, context, evaluator):
+                    return Done(output=case.output, message=_taken(case), steps=meter.steps)
             except (ConditionError, ExpressionError) as error:
                 return Failed(error.code, f"case '{case.output}': {error}")
-        return Done(output=configuration.default, message=_NONE_TAKEN)
+        return Done(output=configuration.default, message=_NONE_TAKEN, steps=meter.steps)
 
     async def execute(self, configuration: SwitchConfiguration, context: "ContextObject", call: "Call") -> Left:
         """Try the cases in order, the predicates among them, in a thread unless they are async.
@@ -134,9 +139,11 @@ class Switch(NodeType[SwitchConfiguration]):
             ExpressionError: An expression cannot be evaluated.
             Exception: Whatever a predicate raises.
         """
+        meter = Meter()
         for case in configuration.cases:
             if case.predicate is None:
-                true = _evaluated(case, context.to_wire())
+                # One that remembers nothing: between two cases user code runs.
+                true = _evaluated(case, context._shared_wire(), Evaluator(meter))  # noqa: SLF001 - for the engine
             else:
                 true = await _asked(case.output, case.predicate, context, call)
             if true:
@@ -163,18 +170,18 @@ def _unregistered(predicates: Sequence[object], registry: "Registry | None") -> 
                 yield Problem(f"cases.{index}.predicate", str(error))
 
 
-def _evaluated(case: Case, context: WireObject) -> bool:
+def _evaluated(case: Case, context: WireObject, evaluator: Evaluator) -> bool:
     assert case.when is not None
-    result: Wire = search(case.when, context)
+    result = evaluator.search(case.when, context)
     if not isinstance(result, bool):
-        shown = str(result)[:100]
+        shown = excerpt(result, _SHOWN_CHARACTERS)
         raise ConditionError(f"expected true or false from '{case.when}', found {describe(result)}: {shown}")
     return result
 
 
 async def _asked(output: str, predicate: str, context: "ContextObject", call: "Call") -> bool:
     registered = call.registry.find_predicate(predicate)
-    before = context.to_wire()
+    before = context._shared_wire()  # noqa: SLF001 - for the engine
     result: object
     if registered.is_async:
         result = registered.function(context)
@@ -186,6 +193,6 @@ async def _asked(output: str, predicate: str, context: "ContextObject", call: "C
         raise ConditionError(
             f"case '{output}': expected True or False from predicate '{predicate}', found {type(result).__name__}."
         )
-    if context.to_wire() is not before:
+    if context._shared_wire() is not before:  # noqa: SLF001 - for the engine
         raise ConditionError(f"case '{output}': expected predicate '{predicate}' to leave the context as it is.")
     return result

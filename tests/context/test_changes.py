@@ -1,4 +1,5 @@
 import copy
+import tracemalloc
 from typing import cast
 
 import orjson
@@ -144,3 +145,25 @@ def test_a_change_that_does_not_fit_is_refused_with_its_number(change: Change, t
     with pytest.raises(ContextChangeError, match=f"change 1 .*{text}"):
         apply(before, [fits, change])
     assert before == {"a": 1, "l": [1]}
+
+
+def test_many_changes_below_a_long_name_are_compared_without_writing_them_all_out() -> None:
+    name = "k" * 60_000
+    before: WireObject = {"b": {name: {f"k{i}": 0 for i in range(6_000)}}}
+    after: WireObject = {"b": {name: {f"k{i}": 1 for i in range(6_000)}}}
+    tracemalloc.start()
+    try:
+        changes = difference(before, after)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert apply(before, changes) == after
+    assert len(changes) == 1
+    assert peak < 20 * CONTEXT_BYTES_MAX
+
+
+@given(wire_objects, wire_objects)
+def test_the_whole_is_set_exactly_when_that_is_shorter(before: WireObject, after: WireObject) -> None:
+    changes = difference({"a": before}, {"a": after})
+    if len(changes) > 8:
+        assert len(orjson.dumps(changes)) <= len(orjson.dumps([{"op": "set", "path": ["a"], "value": after}]))

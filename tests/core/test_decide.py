@@ -13,7 +13,8 @@ from engine.core.decision import Asked, Decision, GoOn, Input, Lost, Outcome
 from engine.core.evolve import evolve
 from engine.core.plan import Plan
 from engine.core.state import RunState, RunStatus
-from engine.limits import COMMIT_BYTES_MAX, COMMIT_EVENTS_MAX, RECORD_BYTES_MAX, WINDOW_SECONDS
+from engine.limits import COMMIT_BYTES_MAX, COMMIT_EVENTS_MAX, COMMIT_STEPS_MAX, RECORD_BYTES_MAX, WINDOW_SECONDS
+from engine.nodes.edit import Edit
 from engine.nodes.node_type import Configuration, Done, Failed, NodeType
 from tests.support.workflows import END, chain, code, edit, plan, registry
 
@@ -244,6 +245,85 @@ def test_a_commit_of_large_events_still_fits_a_record() -> None:
     assert state.status is RunStatus.SUCCESS
     assert max(sizes) > COMMIT_BYTES_MAX
     assert max(sizes) < RECORD_BYTES_MAX - 10_000
+
+
+def heavy(node_id: str) -> dict[str, object]:
+    """Return an edit node that takes about sixty thousand steps."""
+    expression = "|".join(["[@,@]", *["[@,@][]"] * 13]) + "|length(@)"
+    return edit(node_id, set=[{"path": "x", "expression": expression}])
+
+
+def test_a_decision_of_too_many_steps_stops_at_a_valid_state_and_goes_on() -> None:
+    nodes = [heavy(f"e{i}") for i in range(40)]
+    ready = plan(chain(*nodes, END))
+    state: RunState | None = None
+    inputs: list[Input] = [asked(start())]
+    entered: list[int] = []
+    while state is None or not state.status.terminal:
+        decision = decide(state, inputs, ready, run_id=RUN, time=TIME, executor="me")
+        again = decide(state, inputs, ready, run_id=RUN, time=TIME, executor="me")
+        assert decision == again
+        entered.append(types(decision).count("trace.started"))
+        state = fold(state, decision)
+        inputs = [GoOn()]
+    assert state.output == {"x": 2**14}
+    assert sum(entered) == 42
+    one = Edit().decide(Edit().configure(nodes[0]["configuration"]), {})  # type: ignore[arg-type]  # it is an object
+    assert isinstance(one, Done)
+    heavy_ones = COMMIT_STEPS_MAX // one.steps + 1
+    assert 2 < heavy_ones < 10
+    # The start node costs nothing, and neither does the end, which comes with the last ones.
+    assert entered[0] == heavy_ones + 1
+    assert set(entered[1:-1]) == {heavy_ones}
+
+
+def test_inputs_behind_a_commit_of_too_many_steps_wait_for_the_next_one() -> None:
+    ready = plan(chain(*(heavy(f"e{i}") for i in range(8)), code("a", "add"), END))
+    first, cancel = asked(start(), 1), asked(CancelRun(id="x", run=RUN), 2)
+    decision = take(None, ready, first, cancel)
+    assert (decision.decided, decision.left) == (1, (cancel,))
+    state = fold(None, decision)
+    assert state.ready is not None
+    assert fold(state, take(state, ready, *decision.left, GoOn())).status is RunStatus.CANCELLED
+
+
+def test_checking_large_contexts_counts_for_a_commit_too() -> None:
+    ready = plan(chain(*(edit(f"e{i}", set=[{"path": "x", "value": i}]) for i in range(60)), END))
+    large: WireObject = {"l": [[]] * 80_000}
+    entered = types(take(None, ready, asked(start(context=large)))).count("trace.started")
+    assert 10 < entered < 40
+    assert types(take(None, ready, asked(start(context={"l": [[]] * 50})))).count("trace.started") == 62
+
+
+@pytest.mark.parametrize("steps", [True, -(10**9), "many", None, 1.5])
+def test_what_a_node_type_says_it_took_is_taken_only_when_it_is_a_number(steps: object) -> None:
+    class Boast(NodeType[Configuration]):
+        name = "boast"
+        configuration = Configuration
+
+        def decide(self, configuration: Configuration, context: WireObject) -> Done:  # noqa: ARG002 - it has none
+            return Done(steps=steps)  # type: ignore[arg-type]  # that is the point
+
+    functions = registry()
+    functions.node_type(Boast)
+    nodes: list[dict[str, object]] = [{"id": f"b{i}", "type": "boast"} for i in range(3)]
+    ready = plan_of(chain(*nodes, END), functions)
+    assert fold(None, take(None, ready, asked(start()))).status is RunStatus.SUCCESS
+
+
+def test_a_node_type_that_says_it_took_many_steps_ends_the_commit() -> None:
+    class Slow(NodeType[Configuration]):
+        name = "slow"
+        configuration = Configuration
+
+        def decide(self, configuration: Configuration, context: WireObject) -> Done:  # noqa: ARG002 - it has none
+            return Done(steps=COMMIT_STEPS_MAX + 1)
+
+    functions = registry()
+    functions.node_type(Slow)
+    nodes: list[dict[str, object]] = [{"id": f"b{i}", "type": "slow"} for i in range(3)]
+    ready = plan_of(chain(*nodes, END), functions)
+    assert types(take(None, ready, asked(start()))).count("trace.started") == 2
 
 
 def test_a_context_that_grows_over_the_limit_fails_the_node_that_did_it() -> None:

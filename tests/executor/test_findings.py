@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import orjson
 import pytest
@@ -124,6 +124,52 @@ async def test_a_node_type_that_answers_nonsense_fails_its_run_and_stops_no_othe
             await others_go_on(service)
         # A message may also be cut or repaired.
         assert run.run_status is RunStatus.FAILED or what.endswith("message")
+
+
+class Meddler(NodeType[Configuration]):
+    """A node type from outside that changes the context it is given, which it must not."""
+
+    name: ClassVar[str] = "meddler"
+    configuration = Configuration
+    value: object
+
+    def decide(self, configuration: Configuration, context: WireObject) -> Step:  # noqa: ARG002 - the same for all
+        cast("dict[str, object]", context)["meddled"] = self.value
+        cast("dict[str, object]", context["given"])["inside"] = self.value
+        return Done()
+
+
+@pytest.mark.parametrize("value", [1, {1: 2}, object()])
+async def test_a_step_that_changes_what_it_was_given_changes_nothing(value: object) -> None:
+    meddler = Meddler()
+    meddler.value = value
+    registry = Registry()
+    registry.node_type(meddler)
+    log = SimulatedLog()
+    async with engine(log, registry) as service:
+        await service.publish_workflow(chain({"id": "m", "type": "meddler"}))
+        run = await service.run_workflow("chain", {"given": {"kept": True}}, timeout=SECONDS)
+    assert run.run_status is RunStatus.SUCCESS
+    assert run.output_context is not None
+    assert orjson.loads(run.output_context) == {"given": {"kept": True}}
+    assert fences(log) == 1
+
+
+async def test_a_step_that_wants_to_exit_fails_its_node() -> None:
+    odd = Odd()
+
+    def leave() -> Step:
+        raise SystemExit(3)
+
+    odd.step = leave
+    registry = Registry()
+    registry.node_type(odd)
+    async with engine(SimulatedLog(), registry) as service:
+        await service.publish_workflow(chain({"id": "odd", "type": "odd"}, END))
+        run = await service.run_workflow("chain", timeout=SECONDS)
+        await others_go_on(service)
+    assert run.error is not None
+    assert run.error.type == "SystemExit"
 
 
 class OddWork(NodeType[Configuration]):

@@ -2,6 +2,7 @@ import pytest
 from pydantic import ValidationError
 
 from engine.context.values import WireObject
+from engine.limits import NODE_ITEMS_MAX
 from engine.nodes.end import End
 from engine.nodes.node_type import Ended, Failed, Step
 
@@ -56,3 +57,17 @@ def test_a_target_given_twice_is_refused() -> None:
 
 def test_an_end_has_no_outputs() -> None:
     assert End().outputs(End().configure({})) == ()
+
+
+def test_an_output_that_grows_without_bound_fails_before_it_is_walked() -> None:
+    step = decide({"a": "x" * 200_000}, *({"from": "a", "to": f"b{i}"} for i in range(NODE_ITEMS_MAX)))
+    assert isinstance(step, Failed)
+    assert step.type == "context_size"
+    assert step.message.startswith("cannot map 'a' to 'b2': expected at most 524,288 bytes")
+
+
+def test_the_number_of_mappings_is_limited() -> None:
+    mappings = [{"from": "a", "to": f"b{i}"} for i in range(NODE_ITEMS_MAX + 1)]
+    assert isinstance(decide({}, *mappings[:-1]), Ended)
+    with pytest.raises(ValidationError, match=f"at most {NODE_ITEMS_MAX}"):
+        decide({}, *mappings)

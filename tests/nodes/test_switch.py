@@ -8,6 +8,7 @@ from engine.context import ContextObject
 from engine.context.values import WireObject
 from engine.errors import RegistryError
 from engine.expressions import ExpressionError
+from engine.limits import EXPRESSION_STEPS_MAX, NODE_ITEMS_MAX
 from engine.nodes.node_type import Done, Failed, Left, Step, Work
 from engine.nodes.switch import ConditionError, Switch
 from engine.registry import Registry
@@ -18,6 +19,14 @@ MakeCall = Callable[[], Call]
 def decide(context: WireObject, *cases: object, **fields: object) -> Step:
     node = Switch()
     return node.decide(node.configure({"cases": list(cases), **fields}), context)
+
+
+def taken(context: WireObject, *cases: object, **fields: object) -> Step:
+    """Return the step as it is written down: without what it took."""
+    step = decide(context, *cases, **fields)
+    assert isinstance(step, Done)
+    assert step.steps > 0
+    return step._replace(steps=0)
 
 
 async def execute(context: ContextObject, call: Call, *cases: object) -> Left:
@@ -34,14 +43,14 @@ def test_the_first_true_case_wins_and_later_ones_are_not_evaluated() -> None:
         {"output": "broken", "when": "abs('text')"},
     ]
     assert decide({"n": 3}, *cases).output == "low"  # type: ignore[union-attr]
-    assert decide({"n": 30}, *cases) == Done(output="middle", message="case 'middle'")
+    assert taken({"n": 30}, *cases) == Done(output="middle", message="case 'middle'")
     assert isinstance(decide({"n": 300}, *cases), Failed)
 
 
 def test_the_default_is_left_by_when_no_case_is_true() -> None:
     case = {"output": "a", "when": "b == `1`"}
-    assert decide({}, case) == Done(output="default", message="no case was true")
-    assert decide({}, case, default="other") == Done(output="other", message="no case was true")
+    assert taken({}, case) == Done(output="default", message="no case was true")
+    assert taken({}, case, default="other") == Done(output="other", message="no case was true")
 
 
 @pytest.mark.parametrize(
@@ -60,6 +69,43 @@ def test_a_condition_that_cannot_be_evaluated_fails_the_node() -> None:
     assert step.type == "expression"
     assert "case 'a'" in step.message
     assert "abs(n) > `1`" in step.message
+
+
+def test_a_condition_whose_value_no_memory_can_print_fails_the_node() -> None:
+    for expression in ("|".join(["[@,@]"] * 60) + "|abs(@)", "|".join(["[@,@]"] * 10), "|".join(["[@,@]"] * 60)):
+        step = decide({}, {"output": "a", "when": expression})
+        assert isinstance(step, Failed)
+        assert len(step.message) < 2_000
+
+
+BOMB = "|".join(["[@,@]", *["[@,@][]"] * 12]) + "|length(@) == `1`"
+
+
+def bombs(count: int) -> list[dict[str, str]]:
+    return [{"output": f"c{i}", "when": BOMB} for i in range(count)]
+
+
+def test_all_conditions_of_a_node_share_its_steps() -> None:
+    assert taken({}, *bombs(5)).output == "default"  # type: ignore[union-attr]
+    step = decide({}, *bombs(30))
+    assert isinstance(step, Failed)
+    assert step.type == "expression"
+    assert f"at most {EXPRESSION_STEPS_MAX} steps of evaluation in one node" in step.message
+
+
+async def test_conditions_beside_a_predicate_share_its_steps_too(registry: Registry, make_call: MakeCall) -> None:
+    registry.predicate("no")(lambda context: context is None)
+    no = {"output": "a", "predicate": "no"}
+    assert await execute(ContextObject(), make_call(), no, *bombs(5)) == Left("default", "no case was true")
+    with pytest.raises(ExpressionError, match="steps of evaluation in one node"):
+        await execute(ContextObject(), make_call(), no, *bombs(30))
+
+
+def test_the_number_of_cases_is_limited() -> None:
+    cases = [{"output": f"c{i}", "when": "`false`"} for i in range(NODE_ITEMS_MAX + 1)]
+    assert isinstance(decide({}, *cases[:-1]), Done)
+    with pytest.raises(ValidationError, match=f"at most {NODE_ITEMS_MAX}"):
+        decide({}, *cases)
 
 
 def test_outputs_are_those_of_the_cases_and_the_default() -> None:
