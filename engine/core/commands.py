@@ -168,13 +168,19 @@ def decode(value: bytes) -> Command | Rejection:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(str(part) for part in first["loc"]) or "command"
-        return Rejection(UNDECODABLE, f"expected a command, but at {place}: {first['msg']}")
+        return _undecodable(f"expected a command, but at {place}: {first['msg']}")
     except (ValueError, ContextError, RecursionError) as error:
-        return Rejection(UNDECODABLE, f"expected a command as JSON, but {error}")
+        return _undecodable(f"expected a command as JSON, but {error}")
     if command.traceparent is not None and not is_traceparent(command.traceparent):
         # Here and not where runs are made, because logs hold runs that carry on such a text, and are decided once more.
         return command.model_copy(update={"traceparent": None})
     return command
+
+
+def _undecodable(reason: str) -> Rejection:
+    """Return the rejection of bytes that hold no command: its reason may repeat as much of them as it likes."""
+    # No record keeps more, so nobody need hold more until it is written.
+    return Rejection(UNDECODABLE, reason[:ERROR_MESSAGE_CHARACTERS_MAX])
 
 
 def _of_64_bits(digits: str) -> int:

@@ -145,7 +145,14 @@ class _Draft:
 
     def decision(self, refused: Refused | None, left: Sequence[Input]) -> Decision:
         return Decision(
-            self._events, ",".join(self._types), self._causation, self._decided, refused, self._recognised, left
+            self._events,
+            ",".join(self._types),
+            self._causation,
+            self._decided,
+            refused,
+            self._recognised,
+            left,
+            self._steps,
         )
 
     # Commands.

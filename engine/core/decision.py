@@ -71,6 +71,7 @@ class Decision(NamedTuple):
         refused: The refusal that has to be acknowledged before this run goes on, or None.
         recognised: Commands that change nothing: what they ask for was done before.
         left: Inputs for the next commit.
+        steps: What the nodes took, as `engine.meter` counts.
     """
 
     events: Sequence[bytes]
@@ -80,3 +81,4 @@ class Decision(NamedTuple):
     refused: Refused | None
     recognised: Sequence[Asked]
     left: Sequence[Input]
+    steps: int = 0

@@ -1,5 +1,6 @@
 """Answers: what becomes of commands that lead to no commit."""
 
+import asyncio
 from collections.abc import Callable
 
 from engine import crash_points
@@ -12,7 +13,7 @@ from engine.executor.rejected import rejection_record
 from engine.executor.settings import Settings
 from engine.executor.tasks import Tasks
 from engine.history import read_history
-from engine.limits import RECORD_BYTES_MAX
+from engine.limits import ERROR_MESSAGE_CHARACTERS_MAX, RECORD_BYTES_MAX
 from engine.log.partitioner import partition_of
 from engine.log.place import record_bytes
 from engine.log.port import COMMANDS, REJECTIONS, LogRecord, Record
@@ -35,6 +36,7 @@ class Answers:
         self._listener = settings.listener
         self._tasks = tasks
         self._settle = settle
+        self._repeating: set[asyncio.Task[None]] = set()
 
     def recognise(self, asked: Asked) -> None:
         """Take a command as one that asks for what was done before."""
@@ -43,7 +45,8 @@ class Answers:
 
     def reject(self, record: LogRecord, rejection: Rejection, command: Command | None) -> None:
         """Put a refusal on the log, of bytes that hold no command or of a command that concerns no run here."""
-        key = record.key if command is None else command.run
+        # What is cut on the log need not be held until then.
+        key = record.key[:ERROR_MESSAGE_CHARACTERS_MAX] if command is None else command.run
         self._tasks.spawn(self._reject(record.offset, key, record.value, rejection, command))
 
     def refuse(self, asked: Asked, rejection: Rejection, done: Callable[[str], None]) -> None:
@@ -51,11 +54,16 @@ class Answers:
         self._tasks.spawn(self._refuse(asked, rejection, done))
 
     def repeat(self, asked: Asked, rejection: Rejection) -> None:
-        """Repeat on `rejections` a refusal that the run has recorded."""
+        """Repeat on `rejections` a refusal that the run has recorded; until that is acknowledged it is held."""
         crash_points.reached(CrashPoint.REFUSAL_RECORDED)
-        command = asked.command
-        record = self._record(asked.offset, command.run, asked.value, rejection, command.id)
-        self._log.send(REJECTIONS, 0, record, self._tasks.fail)
+        task = self._tasks.spawn(self._repeat(asked, rejection))
+        self._repeating.add(task)
+        task.add_done_callback(self._repeating.discard)
+
+    async def repeated(self) -> None:
+        """Wait until the refusals that are being repeated are on the log."""
+        if self._repeating:
+            await asyncio.wait(self._repeating)
 
     def answer_again(self, asked: Asked, command: CreateRun | StartRun, done: Callable[[str], None]) -> None:
         """Answer a command that would make or start a run that has ended; call `done` with the run when it is done."""
@@ -94,6 +102,13 @@ class Answers:
         run_id = asked.command.run
         await self._reject(asked.offset, run_id, asked.value, rejection, asked.command)
         done(run_id)
+
+    async def _repeat(self, asked: Asked, rejection: Rejection) -> None:
+        command = asked.command
+        await self._log.append(
+            REJECTIONS, 0, self._record(asked.offset, command.run, asked.value, rejection, command.id)
+        )
+        self._settle(asked.offset)
 
     async def _reject(self, offset: int, key: str, value: bytes, rejection: Rejection, command: Command | None) -> None:
         identity = None if command is None else command.id

@@ -16,11 +16,12 @@ class Tasks:
         # In the order in which they began, so that they also end in the same order each time.
         self._running: dict[asyncio.Task[None], None] = {}
 
-    def spawn(self, work: Coroutine[None, None, None]) -> None:
+    def spawn(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
         """Begin a task."""
         task = asyncio.create_task(work)
         self._running[task] = None
         task.add_done_callback(self._done)
+        return task
 
     def fail(self, error: BaseException) -> None:
         """Hear of a failure, from a task or from elsewhere; the first one counts."""

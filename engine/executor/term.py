@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
 from engine import crash_points
 from engine.core.commands import Command, CreateRun, StartRun, decode
@@ -28,12 +28,14 @@ from engine.executor.batches import batches
 from engine.executor.beginning import Beginning, begin
 from engine.executor.checkpointer import Checkpointer
 from engine.executor.intake import Intake
+from engine.executor.proposal import REJECTION, Proposal
 from engine.executor.settings import Settings
 from engine.executor.tasks import Tasks
-from engine.limits import LOG_KNOWN_SECONDS_MAX
+from engine.executor.waiting import LEAVING, Waiting
+from engine.limits import COMMIT_STEPS_MAX, LOG_KNOWN_SECONDS_MAX
 from engine.log.known import next_known
 from engine.log.partitioner import partition_of
-from engine.log.port import COMMANDS, EVENTS, LogRecord, Record
+from engine.log.port import COMMANDS, EVENTS, LogRecord
 
 _LOGGER = logging.getLogger("runline.executor")
 
@@ -49,22 +51,6 @@ class ReplacedError(Exception):
     """Another fence stands behind ours: this owner's commits no longer count."""
 
 
-class _Proposal(NamedTuple):
-    """What was sent for a run and not yet read back.
-
-    Attributes:
-        sent: The commit, or None for a rejection.
-        inputs: What it decides.
-        recognised: Those of them that ask for what was done before, or is done by this very commit.
-    """
-
-    sent: Record | None
-    inputs: Sequence[Input]
-    recognised: Sequence[Asked]
-
-
-_LEAVING: Final = "this executor is about to end"
-_REJECTION: Final = _Proposal(None, (), ())
 _Decided = tuple[str, RunState | None, Sequence[Input], Decision, Heading, str]
 """What is to be sent: the run, its state, the inputs, what they mean for it, what it is headed by, and the time."""
 
@@ -87,12 +73,14 @@ class Term:
         self._loop = asyncio.get_running_loop()
         self._inbox: dict[str, list[Input]] = {}
         self._due: dict[str, None] = {}
-        self._pending: dict[str, _Proposal] = {}
+        # Whether the event loop decides in its next turn, and what nodes took in this one.
+        self._soon, self._steps = False, 0
+        self._pending: dict[str, Proposal] = {}
         self._intake = Intake()
         self._checkpointer = Checkpointer(number, settings, beginning)
         self._events = self._log.reader(EVENTS, number, beginning.view.position)
         self._draining: asyncio.Future[None] | None = None
-        self._said: set[tuple[str, str]] = set()
+        self._waiting = Waiting()
         self.productive = False
         self._tasks = Tasks()
         self._answers = Answers(number, settings, self._tasks, self._intake.settle)
@@ -184,9 +172,7 @@ class Term:
             inbox.append(given)
         if run_id not in self._pending:
             # What comes together is decided together.
-            if not self._due:
-                self._loop.call_soon(self._decide_soon)
-            self._due[run_id] = None
+            self._let_due(run_id)
 
     # Reading.
 
@@ -199,6 +185,9 @@ class Term:
                 if self.view.epoch != self._epoch:
                     raise ReplacedError
                 self._decide_due()
+                if self._steps > COMMIT_STEPS_MAX:
+                    # So much at once is enough for everybody else who waits for the event loop.
+                    await asyncio.sleep(0)
             if self._checkpointer.due(self._intake.position):
                 self._tasks.spawn(self._checkpointer.write(self._epoch, self._intake))
 
@@ -210,7 +199,7 @@ class Term:
         while True:
             sent = {run_id: proposal.sent for run_id, proposal in self._pending.items() if proposal.sent is not None}
             await asyncio.sleep(LOG_KNOWN_SECONDS_MAX)
-            missed = [run_id for run_id, each in sent.items() if self._pending.get(run_id, _REJECTION).sent is each]
+            missed = [run_id for run_id, each in sent.items() if self._pending.get(run_id, REJECTION).sent is each]
             if missed and (await self._log.ends(EVENTS, self._number)).end <= self.view.position:
                 raise LogError(
                     f"expected to read back {len(missed)} commits, such as one of run {missed[0]}, but partition "
@@ -218,12 +207,12 @@ class Term:
                 )
 
     def _fold(self, record: LogRecord) -> Accepted | None:
-        return self.view.fold(record, self._pending.get(record.key, _REJECTION).sent)
+        return self.view.fold(record, self._pending.get(record.key, REJECTION).sent)
 
     def _read_back(self, record: LogRecord, accepted: Accepted | None) -> None:
         run_id = record.key
         self._checkpointer.count(record)
-        proposal = self._pending.get(run_id, _REJECTION)
+        proposal = self._pending.get(run_id, REJECTION)
         ours = proposal.sent is not None and proposal.sent.headers["ce_id"] == record.headers.get("ce_id")
         if ours:
             del self._pending[run_id]
@@ -245,14 +234,15 @@ class Term:
             self._due[run_id] = None
 
     def _settle(self, accepted: Accepted, inputs: Sequence[Input]) -> None:
-        """The commands of a proposal are decided now; refusals that the run recorded are repeated on `rejections`."""
+        """The commands of a proposal are decided now, or when refusals are repeated on `rejections` that it records."""
         asked = {given.offset: given for given in inputs if isinstance(given, Asked)}
-        for offset in asked:
-            self._intake.settle(offset)
         if asked:
             for event in accepted.value["events"]:
                 if event["type"] == "command.refused":
-                    self._answers.repeat(asked[event["offset"]], Rejection(event["code"], event["reason"]))
+                    refused = asked.pop(event["offset"])
+                    self._answers.repeat(refused, Rejection(event["code"], event["reason"]))
+        for offset in asked:
+            self._intake.settle(offset)
 
     def _act(self, accepted: Accepted) -> None:
         """Do what an accepted commit asks for: start attempts, forget finished ones, go on."""
@@ -283,6 +273,8 @@ class Term:
                     if self._attempts.leaving:
                         # It is the next owner's.
                         await self._tasks.broken
+                    # What makes room waits for no command that is not read yet.
+                    await self._intake.room()
                     self._intake.take(record)
                     crash_points.reached(_COMMAND_TAKEN)
                     await self._ask(record)
@@ -336,7 +328,15 @@ class Term:
             if catalogue.plan(command.workflow, command.version) is None:
                 await catalogue.refresh()
 
+    def _let_due(self, run_id: str) -> None:
+        self._due[run_id] = None
+        if not self._soon:
+            self._soon = True
+            self._loop.call_soon(self._decide_soon)
+
     def _decide_soon(self) -> None:
+        self._soon = False
+        self._steps = 0
         if not self._tasks.broken.done():
             try:
                 self._decide_due()
@@ -354,9 +354,16 @@ class Term:
             return
         for some in batches([run_id for run_id in due if run_id in self._inbox and run_id not in self._pending]):
             time = self._settings.clock.now()
-            for decided in [self._decide(run_id, time) for run_id in some]:
+            for decided in [self._decide(run_id, time) for run_id in some if self._has_turn(run_id)]:
                 if decided is not None:
                     self._propose(*decided)
+
+    def _has_turn(self, run_id: str) -> bool:
+        """Return whether a run is decided in this turn of the event loop, or in the next, as others took long."""
+        if self._steps > COMMIT_STEPS_MAX:
+            self._let_due(run_id)
+            return False
+        return True
 
     def _decide(self, run_id: str, time: str) -> _Decided | None:
         """Decide about a run's inputs; return what is to be proposed, if anything is."""
@@ -367,12 +374,12 @@ class Term:
             return None
         plan = self._plan_for(inputs) if state is None else self._plan(state)
         if plan is None and state is not None:
-            self._inbox[run_id] = inputs
-            self._tasks.spawn(self._learn(state))
+            self._set_aside(state, inputs)
             return None
         if plan is not None and self._attempts.leaving:
-            plan = plan.waiting(_LEAVING)
+            plan = plan.waiting(LEAVING)
         decision = decide(state, inputs, plan, run_id=run_id, time=time, executor=self._executor)
+        self._steps += decision.steps
         if not decision.events:
             for asked in decision.recognised:
                 self._answers.recognise(asked)
@@ -384,7 +391,8 @@ class Term:
             return None
         if not decision.events:
             if state is not None and state.ready is not None:
-                self._say_waits(state, plan)
+                assert plan is not None, "a run that is there goes on by one"
+                self._waiting.say(state, plan)
             return None
         assert plan is not None, "a run is created by a plan, and goes on by one"
         return run_id, state, inputs, decision, self._heading(run_id, state, plan.workflow, inputs), time
@@ -415,19 +423,18 @@ class Term:
         self._log.send(EVENTS, self._number, record, self._tasks.fail, patient=traffic.dense)
         crash_points.reached(_COMMIT_SENT)
         traffic.proposals += 1
-        self._pending[run_id] = _Proposal(record, inputs, decision.recognised)
+        self._pending[run_id] = Proposal(record, inputs, decision.recognised)
 
-    def _say_waits(self, state: RunState, plan: Plan | None) -> None:
-        """Say, once for each version and node, that runs wait for a process that has what the node needs."""
-        assert plan is not None
-        assert state.ready is not None
-        node = plan.nodes[state.ready]
-        if node.missing and node.missing is not _LEAVING and (state.version, node.id) not in self._said:
-            self._said.add((state.version, node.id))
-            _LOGGER.warning(
-                "Run %s, and perhaps others of %s, cannot go on here at node %s: %s",
-                state.run_id, state.workflow, node.id, node.missing,
-            )  # fmt: skip
+    def _set_aside(self, state: RunState, inputs: list[Input]) -> None:
+        """Keep what cannot be decided without the run's version, which may come with another version of this program.
+
+        Commands of other runs do not wait for it.
+        """
+        self._inbox[state.run_id] = inputs
+        for given in inputs:
+            if isinstance(given, Asked):
+                self._intake.set_aside(given.offset)
+        self._tasks.spawn(self._learn(state))
 
     async def _learn(self, state: RunState) -> None:
         """Look for the version of a run that the catalogue did not have."""
@@ -464,7 +471,7 @@ class Term:
             if left := list(inputs[position + 1 :]):
                 self._inbox[run_id] = left
             if isinstance(given.command, CreateRun | StartRun):
-                self._pending[run_id] = _REJECTION
+                self._pending[run_id] = REJECTION
                 self._answers.answer_again(given, given.command, self._unblock)
             else:
                 self._refuse(given, Rejection(RUN_ENDED, f"expected a run that goes on, but {run_id} has ended"))
@@ -472,7 +479,7 @@ class Term:
 
     def _refuse(self, asked: Asked, rejection: Rejection) -> None:
         """Put a refusal on the log; until that is acknowledged nothing else is decided about the run."""
-        self._pending[asked.command.run] = _REJECTION
+        self._pending[asked.command.run] = REJECTION
         self._answers.refuse(asked, rejection, self._unblock)
 
     def _unblock(self, run_id: str) -> None:
@@ -488,6 +495,7 @@ class Term:
         self._draining = self._loop.create_future()
         if self._awaits_commits():
             await asyncio.wait((self._draining, self._tasks.broken), return_when=asyncio.FIRST_COMPLETED)
+        await self._answers.repeated()
 
     def _awaits_commits(self) -> bool:
         return any(each.sent is not None for each in self._pending.values())

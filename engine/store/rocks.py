@@ -309,7 +309,7 @@ class RocksStore:
             check_manifest(self._directory)
             path = str(self._place())
             there = set(Rdict.list_cf(path, options) if exists else ())
-            self._require_kin(there - {_DEFAULT})
+            self._require_kin(there)
             names = {_DEFAULT, *self._wanted, *there}
             self._database = Rdict(
                 path,
@@ -338,10 +338,10 @@ class RocksStore:
 
     def _require_kin(self, there: set[str]) -> None:
         """Refuse a store of another kind before families are made in it; one of an earlier version lacks some only."""
-        if there and self._wanted and there.isdisjoint(self._wanted):
+        if there - {_DEFAULT} and self._wanted and there.isdisjoint(self._wanted):
             raise StoreError(
                 f"expected a store with {', '.join(self._wanted)} in {self._directory}, but found one with "
-                f"{', '.join(sorted(there))}: it holds something else.",
+                f"{', '.join(sorted(there - {_DEFAULT}))}: it holds something else.",
                 hint="Name another directory; nothing was changed.",
             )
 

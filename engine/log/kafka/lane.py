@@ -3,22 +3,31 @@
 import asyncio
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from typing import Final
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from engine.errors import LogError
-from engine.limits import KAFKA_ANSWER_SECONDS_MAX, KAFKA_TAKE_RECORDS
+from engine.limits import (
+    KAFKA_ANSWER_SECONDS_MAX,
+    KAFKA_FOREIGN_FETCH_BYTES_MAX,
+    KAFKA_TAKE_BYTES_MAX,
+    KAFKA_TAKE_RECORDS,
+    TAIL_BYTES_MAX,
+)
 from engine.log.errors import LogUnreachableError, OffsetOutOfRangeError
+from engine.log.held import held_bytes
 from engine.log.kafka.failures import UNREADABLE, from_exception, from_kafka
 from engine.log.kafka.messages import first_of_batch, log_record
 from engine.log.kafka.obstacle import Obstacle
 from engine.log.kafka.properties import CLIENT_LOGGER, Property
 from engine.log.kafka.reader import KafkaReader
 from engine.log.place import check_offset
-from engine.log.port import Ends, LogRecord
+from engine.log.port import COMMANDS, REJECTIONS, Ends, LogRecord
 
 _LOGGER = logging.getLogger("runline.kafka")
 
@@ -26,6 +35,23 @@ _ORDER_SECONDS = 0.02
 """How long an order may wait: the consumer is the thread's alone, and the thread is inside `poll`."""
 _HANDED_MAX = 4
 """Batches on their way to the event loop, beyond which nothing more is read."""
+_PIECE: Final = 10
+"""Messages that are taken from the client before their bytes are looked at."""
+_FOREIGN: Final = (f".{COMMANDS}", f".{REJECTIONS}")
+"""Ends the names of topics whose records are, or repeat, what programs have written that know nothing of limits."""
+_FOREIGN_PROPERTIES: Final[Mapping[str, Property]] = {
+    # A client unpacks a whole answer at once, so what it asks for bounds how much that can be.
+    "fetch.message.max.bytes": KAFKA_FOREIGN_FETCH_BYTES_MAX,
+    "fetch.max.bytes": KAFKA_FOREIGN_FETCH_BYTES_MAX,
+    # The client raises the one above to this; a batch that is larger comes all the same, alone.
+    "message.max.bytes": KAFKA_FOREIGN_FETCH_BYTES_MAX,
+}
+_PATIENCE_SECONDS = 0.1
+"""How long everybody in a lane waits for a reader that is held, before the client reads on for the others.
+
+A client that has paused a partition throws away what it has read ahead and takes some 0.3 s to begin anew: most of the
+time that a backlog of large records took, when it was read a little faster than it was folded.
+"""
 _METADATA_SECONDS = 1.0
 """How long to ask where a topic is; the client asks by itself too, but only once a second."""
 
@@ -35,6 +61,9 @@ _Place = tuple[str, int]
 class Lane:
     """Reads partitions and hands the records over to their readers in the event loop.
 
+    A lane is either for what strangers may have written or for the engine's own records, as its first reader says: of
+    the former it asks for little at once, because strangers choose what that unpacks to.
+
     Args:
         properties: The consumer's.
         noticed: Called in the lane's thread with every error that concerns no single partition.
@@ -42,29 +71,35 @@ class Lane:
 
     def __init__(self, properties: Mapping[str, Property], noticed: Callable[[KafkaError], None]) -> None:
         self._loop = asyncio.get_running_loop()
-        self._consumer = Consumer({**properties, "error_cb": noticed}, logger=CLIENT_LOGGER)
+        self._properties = {**properties, "error_cb": noticed}
+        self._foreign = False
         self._places: set[_Place] = set()
         self._orders: deque[Callable[[], None]] = deque()
         self._readers: dict[_Place, KafkaReader] = {}
         self._obstacles: dict[_Place, Obstacle] = {}
+        self._held_since: dict[KafkaReader, float] = {}
+        self._paused: set[KafkaReader] = set()
+        self._slow: set[KafkaReader] = set()
         self._located: set[str] = set()
         # Each is counted by one thread alone.
         self._handed = self._taken = 0
+        self._handed_bytes = self._taken_bytes = 0
         self._room = threading.Event()
         self._stopping = False
-        self._thread = threading.Thread(target=self._run, name="runline kafka lane", daemon=True)
-        self._thread.start()
+        self._thread: threading.Thread | None = None
 
     # In the event loop.
 
     def has(self, topic: str, partition: int) -> bool:
-        """Return whether the lane reads this partition for somebody already."""
-        return (topic, partition) in self._places
+        """Return whether the lane reads this partition for somebody already, or is for other topics."""
+        return (topic, partition) in self._places or topic.endswith(_FOREIGN) is not self._foreign
 
     def add(self, reader: KafkaReader) -> None:
         """Begin to read for a reader."""
         self._places.add((reader.topic, reader.partition))
         self._orders.append(lambda: self._assign(reader))
+        if self._thread is None:
+            self._begin(reader)
 
     def remove(self, reader: KafkaReader) -> None:
         """Stop reading for a reader."""
@@ -72,8 +107,9 @@ class Lane:
         self._orders.append(lambda: self._unassign(reader))
 
     def hold(self, reader: KafkaReader, held: bool) -> None:  # noqa: FBT001 - the reader's callback
-        """Pause or go on reading for a reader."""
-        self._orders.append(lambda: self._pause(reader, held))
+        """Hold back, or go on, reading for a reader."""
+        self._orders.append(lambda: self._held(reader, held))
+        self._room.set()
 
     def stop(self) -> None:
         """Let the thread end; `join` waits for it."""
@@ -81,13 +117,22 @@ class Lane:
 
     def join(self) -> None:
         """Wait for the thread to end. Blocks."""
-        self._thread.join()
+        if self._thread is not None:
+            self._thread.join()
 
-    def _offer(self, batches: dict[KafkaReader, list[LogRecord]]) -> None:
+    def _begin(self, reader: KafkaReader) -> None:
+        self._foreign = reader.topic.endswith(_FOREIGN)
+        properties = {**self._properties, **_FOREIGN_PROPERTIES} if self._foreign else self._properties
+        self._consumer = Consumer(properties, logger=CLIENT_LOGGER)
+        self._thread = threading.Thread(target=self._run, name="runline kafka lane", daemon=True)
+        self._thread.start()
+
+    def _offer(self, batches: list[tuple[KafkaReader, list[LogRecord], int]]) -> None:
         self._taken += 1
+        for reader, records, size in batches:
+            self._taken_bytes += size
+            reader.offer(records, size)
         self._room.set()
-        for reader, records in batches.items():
-            reader.offer(records, sum(len(record.value) for record in records))
 
     # In the lane's thread.
 
@@ -106,14 +151,29 @@ class Lane:
     def _turn(self) -> None:
         while self._orders:
             self._orders.popleft()()
-        if self._handed - self._taken >= _HANDED_MAX:
+        if self._held_since and self._waits():
+            self._room.wait(_ORDER_SECONDS)
+            self._room.clear()
+            return
+        if self._handed - self._taken >= _HANDED_MAX or self._handed_bytes - self._taken_bytes > TAIL_BYTES_MAX:
             # The event loop has other things to do: what it does not take stays with the client, which has bounds.
             self._room.wait(_ORDER_SECONDS)
             self._room.clear()
             return
         first = self._consumer.poll(_ORDER_SECONDS)
         if first is not None:
-            self._hand_over([first, *self._consumer.consume(KAFKA_TAKE_RECORDS, 0)])
+            self._hand_over(self._more(first))
+
+    def _more(self, first: Message) -> list[Message]:
+        """Return a message with those that are there behind it, up to so many, or so many bytes."""
+        messages, size = [first], len(first)
+        while len(messages) <= KAFKA_TAKE_RECORDS and size <= KAFKA_TAKE_BYTES_MAX:
+            piece = self._consumer.consume(_PIECE, 0)
+            messages += piece
+            if len(piece) < _PIECE:
+                break
+            size += sum(map(len, piece))
+        return messages
 
     def _fail_all(self, failure: LogError) -> None:
         for reader in list(self._readers.values()):
@@ -142,10 +202,15 @@ class Lane:
             else:
                 records.append(log_record(message))
         if batches:
+            offered: list[tuple[KafkaReader, list[LogRecord], int]] = []
             for reader, records in batches.items():
                 reader.offset = max(reader.offset, records[-1].offset + 1)
+                # Keys and headers of our own records are bounded, and counting them would take time for each.
+                size = sum(map(held_bytes, records)) if self._foreign else sum(len(record.value) for record in records)
+                self._handed_bytes += size
+                offered.append((reader, records, size))
             self._handed += 1
-            self._tell(self._offer, batches)
+            self._tell(self._offer, offered)
 
     def _assign(self, reader: KafkaReader) -> None:
         place = (reader.topic, reader.partition)
@@ -168,15 +233,47 @@ class Lane:
         if self._readers.get(place) is reader:
             del self._readers[place]
             self._obstacles.pop(place, None)
+            self._held_since.pop(reader, None)
+            self._paused.discard(reader)
+            self._slow.discard(reader)
             with suppress(KafkaException):
                 self._consumer.incremental_unassign([TopicPartition(*place)])
 
-    def _pause(self, reader: KafkaReader, held: bool) -> None:  # noqa: FBT001 - as in `hold`
+    def _held(self, reader: KafkaReader, held: bool) -> None:  # noqa: FBT001 - as in `hold`
         place = (reader.topic, reader.partition)
-        if self._readers.get(place) is reader:
-            act = self._consumer.pause if held else self._consumer.resume
+        if self._readers.get(place) is not reader:
+            return
+        if held:
+            self._held_since[reader] = time.monotonic()
+            if reader in self._slow:
+                self._pause(reader)
+            return
+        if time.monotonic() - self._held_since.pop(reader) < _PATIENCE_SECONDS:
+            self._slow.discard(reader)
+        if reader in self._paused:
+            self._paused.discard(reader)
             with suppress(KafkaException):
-                act([TopicPartition(*place)])
+                self._consumer.resume([TopicPartition(*place)])
+
+    def _waits(self) -> bool:
+        """Return whether a reader that is held has been waited for only a moment; pause for those that take longer."""
+        now = time.monotonic()
+        waits = False
+        for reader, since in self._held_since.items():
+            if reader in self._paused:
+                continue
+            if now - since < _PATIENCE_SECONDS:
+                waits = True
+            else:
+                # Next time nobody waits for it.
+                self._slow.add(reader)
+                self._pause(reader)
+        return waits
+
+    def _pause(self, reader: KafkaReader) -> None:
+        self._paused.add(reader)
+        with suppress(KafkaException):
+            self._consumer.pause([TopicPartition(reader.topic, reader.partition)])
 
     def _failed(self, reader: KafkaReader, error: KafkaError, message: Message) -> bool:
         """A partition cannot be read at this offset: pass over what nobody can unpack, tell the reader of the rest.

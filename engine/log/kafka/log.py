@@ -124,7 +124,7 @@ class KafkaLog:
 
         Raises:
             RecordTooLargeError: It has more than `RECORD_BYTES_MAX` bytes.
-            LogError: So much waits for the brokers already that no more is taken.
+            LogError: The client does not take it.
             ClosedError: The log was closed.
         """
         name = self._name(topic, partition)

@@ -34,7 +34,7 @@ class KafkaReader:
         self._on_close = closed
         self._hold = hold
         self._held = False
-        self._batches: deque[list[LogRecord]] = deque()
+        self._batches: deque[tuple[list[LogRecord], int]] = deque()
         self._records = 0
         self._bytes = 0
         self._error: LogError | None = None
@@ -76,10 +76,10 @@ class KafkaReader:
             self._wake()
 
     def offer(self, records: list[LogRecord], size: int) -> None:
-        """Take records that follow those before; `size` is the bytes of their values."""
+        """Take records that follow those before; `size` is the bytes that they hold."""
         if self._closed:
             return
-        self._batches.append(records)
+        self._batches.append((records, size))
         self._records += len(records)
         self._bytes += size
         if not self._held and (self._records > TAIL_RECORDS_MAX or self._bytes > TAIL_BYTES_MAX):
@@ -93,9 +93,9 @@ class KafkaReader:
         self._wake()
 
     def _take(self) -> list[LogRecord]:
-        records = self._batches.popleft()
+        records, size = self._batches.popleft()
         self._records -= len(records)
-        self._bytes -= sum(len(record.value) for record in records)
+        self._bytes -= size
         if self._held and self._records <= TAIL_RECORDS_MAX // 2 and self._bytes <= TAIL_BYTES_MAX // 2:
             self._held = False
             self._hold(self, False)

@@ -11,11 +11,12 @@ from functools import partial
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from engine.errors import ClosedError, LogError
-from engine.limits import KAFKA_GATHER_MS, RECORD_BYTES_MAX
+from engine.limits import KAFKA_FULL_SECONDS, KAFKA_GATHER_MS, RECORD_BYTES_MAX
 from engine.log.errors import RecordTooLargeError
 from engine.log.kafka.failures import from_exception, from_kafka
 from engine.log.kafka.properties import CLIENT_LOGGER, Property
 from engine.log.kafka.trouble import Trouble
+from engine.log.kafka.way import Parcel, Reported, Way
 from engine.log.place import check_record
 from engine.log.port import Record
 
@@ -51,10 +52,11 @@ class Sender:
         self._topic = topic
         self._asked = 0.0
         self._loop = asyncio.get_running_loop()
-        self._appends = self._make(reported=True)
-        self._sends = self._make(reported=False)
-        self._patient: Producer | None = None
+        self._appends = Way(self._make(reported=True))
+        self._sends = Way(self._make(reported=False))
+        self._patient: Way | None = None
         self._retired: list[Producer] = []
+        self._full: asyncio.TimerHandle | None = None
         self._awaited = 0
         self._idle = False
         self._wake = threading.Event()
@@ -68,7 +70,8 @@ class Sender:
         future: asyncio.Future[int] = self._loop.create_future()
         if self._broken:
             self._renew()
-        self._produce(self._appends, topic, partition, record, partial(self._appended, future))
+        reported, refused = partial(self._appended, future), partial(self._refused, future)
+        self._produce(self._appends, topic, partition, record, reported, refused, lambda: not future.done())
         self._awaited += 1
         self._wake.set()
         return future
@@ -81,7 +84,7 @@ class Sender:
         if self._stopping:
             raise ClosedError("the log was closed.")
         try:
-            self._appends.produce(topic, None, key, partition, on_delivery=partial(self._appended, future))
+            self._appends.producer.produce(topic, None, key, partition, on_delivery=partial(self._appended, future))
         except (BufferError, KafkaException) as exception:
             raise LogError(f"expected to erase {key[:80]!r} from {topic}, but {exception}.") from exception
         self._awaited += 1
@@ -89,15 +92,18 @@ class Sender:
         return future
 
     def send(self, topic: str, partition: int, record: Record, failed: Failed, *, patient: bool) -> None:
-        """Send a record; `failed` is called in the event loop when its outcome is unknown or it was not written."""
+        """Send a record; `failed` is called in the event loop when its outcome is unknown or it was not written.
+
+        While the producer takes no more, records wait in the order of the calls.
+        """
         if self._broken:
             self._renew()
-        producer = self._sends
+        way = self._sends
         if patient:
             if self._patient is None:
-                self._patient = self._make(reported=False, gathers=True)
-            producer = self._patient
-        self._produce(producer, topic, partition, record, partial(self._failed, failed))
+                self._patient = Way(self._make(reported=False, gathers=True))
+            way = self._patient
+        self._produce(way, topic, partition, record, partial(self._failed, failed), failed, _always)
         if self._idle:
             self._wake.set()
 
@@ -106,6 +112,7 @@ class Sender:
         self._stopping = True
         self._wake.set()
         self._thread.join()
+        self._tell(self._give_up)
         for producer in (*self._living(), *self._retired):
             producer.flush(_CLOSE_SECONDS)
             producer.purge()
@@ -118,15 +125,20 @@ class Sender:
         return Producer(properties, logger=CLIENT_LOGGER)
 
     def _living(self) -> list[Producer]:
-        return [producer for producer in (self._appends, self._sends, self._patient) if producer is not None]
+        return [way.producer for way in self._ways()]
 
-    def _produce(
+    def _ways(self) -> list[Way]:
+        return [way for way in (self._appends, self._sends, self._patient) if way is not None]
+
+    def _produce(  # noqa: PLR0917 - called in two places, with what was put together for it
         self,
-        producer: Producer,
+        way: Way,
         topic: str,
         partition: int,
         record: Record,
-        reported: Callable[[KafkaError | None, Message], None],
+        reported: Reported,
+        refused: Failed,
+        wanted: Callable[[], bool],
     ) -> None:
         if self._stopping:
             raise ClosedError("the log was closed.")
@@ -145,27 +157,30 @@ class Sender:
         if len(value) + 4 * characters > RECORD_BYTES_MAX:
             check_record(topic, record)
         try:
-            producer.produce(topic, value, key, partition, on_delivery=reported, headers=encoded)
+            sent = way.send(Parcel(topic, partition, key, value, encoded, reported, refused, wanted))
         except UnicodeEncodeError:
             check_record(topic, record)
             raise
-        except BufferError:
-            raise LogError(
-                "expected the brokers to keep up, but the queue of records on their way to them is full.",
-                hint="Are the brokers up?",
-            ) from None
         except KafkaException as exception:
-            error = from_exception(exception, f"append a record to {topic}")
-            if isinstance(error, RecordTooLargeError):
-                raise error from None
+            error = self._error(topic, exception)
+            raise error from (None if isinstance(error, RecordTooLargeError) else exception)
+        if not sent and self._full is None:
+            _LOGGER.warning("The queue of records on their way to the brokers is full; waiting until it takes more")
+            self._full = self._loop.call_later(KAFKA_FULL_SECONDS, self._go_on)
+
+    def _error(self, topic: str, exception: KafkaException) -> LogError:
+        error = from_exception(exception, f"append a record to {topic}")
+        if not isinstance(error, RecordTooLargeError):
             self._broken = self._broken or _is_fatal(exception)
-            raise error from exception
+        return error
 
     def _renew(self) -> None:
         """After a fatal error a producer takes nothing any more: begin again with others."""
         _LOGGER.warning("A Kafka producer failed for good; going on with a new one")
         self._retired += self._living()
-        self._appends, self._sends, self._patient = self._make(reported=True), self._make(reported=False), None
+        for way in self._ways():
+            # What waits was not sent by anybody, so it goes the new way, in its order.
+            way.producer = self._make(reported=way is self._appends, gathers=way is self._patient)
         self._broken = False
 
     # In the thread of reports.
@@ -173,7 +188,7 @@ class Sender:
     def _run(self) -> None:
         while not self._stopping:
             if self._awaited:
-                self._appends.poll(_REPORT_SECONDS)
+                self._appends.producer.poll(_REPORT_SECONDS)
             else:
                 self._idle = not any(map(len, self._living()))
                 self._wake.wait(_IDLE_SECONDS if self._idle else _REPORT_SECONDS)
@@ -188,7 +203,7 @@ class Sender:
         """Ask the brokers for a sign of life: other clients may have nothing to do by which they would see one."""
         self._asked = time.monotonic()
         try:
-            self._appends.list_topics(self._topic, timeout=_ASK_SECONDS)
+            self._appends.producer.list_topics(self._topic, timeout=_ASK_SECONDS)
         except KafkaException:
             self._trouble.unanswered()
         else:
@@ -212,6 +227,38 @@ class Sender:
 
     # In the event loop.
 
+    def _go_on(self) -> None:
+        """Hand over what waits, until nothing does any more."""
+        self._full = None
+        if self._broken and not self._stopping:
+            self._renew()
+        for way in self._ways():
+            way.go_on(self._not_taken)
+        if any(way.waiting for way in self._ways()) and not self._stopping:
+            self._full = self._loop.call_later(KAFKA_FULL_SECONDS, self._go_on)
+            # The client counts a record until its report was looked at.
+            self._wake.set()
+
+    def _not_taken(self, parcel: Parcel, exception: Exception) -> None:
+        if isinstance(exception, KafkaException):
+            parcel.refused(self._error(parcel.topic, exception))
+        else:
+            parcel.refused(LogError(f"expected to append a record to {parcel.topic}, but {exception}."))
+
+    def _give_up(self) -> None:
+        """The log was closed while records waited: nobody sends them any more."""
+        if self._full is not None:
+            self._full.cancel()
+        for way in self._ways():
+            while way.waiting:
+                parcel = way.waiting.popleft()
+                parcel.refused(LogError(f"the log was closed before a record was sent to {parcel.topic}."))
+
+    def _refused(self, future: asyncio.Future[int], error: LogError) -> None:
+        self._awaited -= 1
+        if not future.done():
+            future.set_exception(error)
+
     def _settle(
         self, future: asyncio.Future[int], error: KafkaError | None, offset: int | None, topic: str | None
     ) -> None:
@@ -230,6 +277,10 @@ class Sender:
 
 _CLOSE_SECONDS = 5.0
 """How long closing waits for what is on its way."""
+
+
+def _always() -> bool:
+    return True
 
 
 def _is_fatal(exception: KafkaException) -> bool:

@@ -15,8 +15,8 @@ RUNS: Final = (
         (
             Edit(
                 _TERM + "_propose",
-                "    self._pending[run_id] = _Proposal(record, inputs, decision.recognised)",
-                "    self._pending[run_id] = _Proposal(record, inputs, decision.recognised)\n"
+                "    self._pending[run_id] = Proposal(record, inputs, decision.recognised)",
+                "    self._pending[run_id] = Proposal(record, inputs, decision.recognised)\n"
                 "    import json\n"
                 "    from engine.core.evolve import evolve\n"
                 "    events = [json.loads(event) for event in decision.events]\n"

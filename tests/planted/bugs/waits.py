@@ -13,8 +13,8 @@ WAITS: Final = (
         (
             Edit(
                 _TERM + "_propose",
-                "    self._pending[run_id] = _Proposal(record, inputs, decision.recognised)",
-                "    self._pending[run_id] = _Proposal(record, inputs, decision.recognised)\n"
+                "    self._pending[run_id] = Proposal(record, inputs, decision.recognised)",
+                "    self._pending[run_id] = Proposal(record, inputs, decision.recognised)\n"
                 "    import json\n"
                 "    from engine.core.evolve import evolve\n"
                 "    value = json.loads(record.value)\n"
