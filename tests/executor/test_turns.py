@@ -16,7 +16,8 @@ from tests.support.workflows import END, chain
 RUNS = 60
 NUMBERS: dict[str, object] = {"numbers": list(range(100))}
 TIMEOUT = 60
-SUMMED = {"id": "sum", "type": "edit", "configuration": {"set": [{"path": "sum", "expression": "sum(numbers)"}]}}
+SETTINGS = [{"path": "sum", "expression": "sum(numbers)"}]
+SUMMED: dict[str, object] = {"id": "sum", "type": "edit", "configuration": {"set": SETTINGS}}
 
 
 async def decisions_in_a_turn(monkeypatch: pytest.MonkeyPatch, steps_max: int) -> int:
