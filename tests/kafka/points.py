@@ -10,6 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from typing import Final
 
+import orjson
+
+from engine.core.records import types_in
 from engine.errors import LogError
 from engine.log.port import COMMANDS, EVENTS, REJECTIONS, Ends, Log, LogRecord, Member, Owner, Reader, Record
 
@@ -52,6 +55,7 @@ _COMMIT: Final = (Point.COMMIT_DUE, Point.COMMIT_SENT, None)
 _FIRST_PART: Final = (Point.PART_DUE, None, Point.PART_ACKNOWLEDGED)
 _LAST_PART: Final = (None, Point.LAST_PART_SENT, Point.LAST_PART_ACKNOWLEDGED)
 _REJECTION: Final = (Point.REJECTION_DUE, Point.REJECTION_SENT, Point.REJECTION_ACKNOWLEDGED)
+_REPEATED: Final = (Point.REFUSAL_RECORDED, None, None)
 _FORWARDED: Final = (Point.FORWARDED_DUE, Point.FORWARDED_SENT, Point.FORWARDED_ACKNOWLEDGED)
 
 _Points = tuple[Point | None, Point | None, Point | None]
@@ -69,6 +73,8 @@ class PointedLog:
         self._inner = inner
         self._reached = reached
         self._nonces: set[str] = set()
+        # Refusals that runs have recorded, by the ids of what repeats them.
+        self._recorded: set[str] = set()
 
     @property
     def shared(self) -> bool:
@@ -109,8 +115,7 @@ class PointedLog:
         patient: bool = False,
     ) -> None:
         due, sent, _ = self._points(topic, record)
-        # Only what the run has recorded already is put there without waiting.
-        self._reach(Point.REFUSAL_RECORDED if topic == REJECTIONS else due)
+        self._reach(due)
         self._inner.send(topic, partition, record, failed, patient=patient)
         self._reach(sent)
 
@@ -136,7 +141,7 @@ class PointedLog:
 
     def reader(self, topic: str, partition: int, offset: int) -> Reader:
         inner = self._inner.reader(topic, partition, offset)
-        return _PointedReader(inner, topic, self._nonces, self._reached)
+        return _PointedReader(inner, topic, partition, self._nonces, self._recorded, self._reached)
 
     async def close(self) -> None:
         await self._inner.close()
@@ -155,7 +160,7 @@ class PointedLog:
                     return _LAST_PART
                 return _FIRST_PART if number == 0 else (None, None, None)
         if topic == REJECTIONS:
-            return _REJECTION
+            return _REPEATED if headers["ce_id"] in self._recorded else _REJECTION
         return _FORWARDED if topic == COMMANDS else (None, None, None)
 
     def _reach(self, point: Point | None) -> None:
@@ -166,10 +171,14 @@ class PointedLog:
 class _PointedReader:
     """Reads for its user and says what was read, and when the user comes for more."""
 
-    def __init__(self, inner: Reader, topic: str, nonces: set[str], reached: Reached) -> None:
+    def __init__(  # noqa: PLR0917 - called in one place, with what the log knows
+        self, inner: Reader, topic: str, partition: int, nonces: set[str], recorded: set[str], reached: Reached
+    ) -> None:
         self._inner = inner
         self._topic = topic
+        self._partition = partition
         self._nonces = nonces
+        self._recorded = recorded
         self._reached = reached
         self._commits = False
 
@@ -182,8 +191,15 @@ class _PointedReader:
             self._reached(Point.COMMAND_READ)
         elif self._topic == EVENTS:
             for record in records:
+                self._note_refusals(record)
                 self._look(record.headers)
         return records
+
+    def _note_refusals(self, record: LogRecord) -> None:
+        if "command.refused" in types_in(record.headers):
+            for event in orjson.loads(record.value)["events"]:
+                if event["type"] == "command.refused":
+                    self._recorded.add(f"{self._partition}/{event['offset']}")
 
     def _look(self, headers: Mapping[str, str]) -> None:
         match headers.get("ce_type"):
